@@ -1,0 +1,56 @@
+"""Heatmaps that lift an image classifier's confidence: made, measured, and audited.
+
+>>> import heatlift as hl
+>>> clf = hl.load("torchvision:resnet18", weights="random", num_classes=2)
+
+Importing this package loads no torch until one of its names is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from heatlift.attribution import attribute as attribute
+    from heatlift.attribution import methods as methods
+    from heatlift.augment import augment as augment
+    from heatlift.augment import rescale as rescale
+    from heatlift.classifier import Classifier as Classifier
+    from heatlift.errors import HeatliftError as HeatliftError
+    from heatlift.errors import Refused as Refused
+    from heatlift.run.record import read as read
+    from heatlift.score import co_score as co_score
+    from heatlift.types import Framing as Framing
+    from heatlift.zoo import load as load
+
+_HOMES = {
+    "Classifier": "classifier",
+    "Framing": "types",
+    "HeatliftError": "errors",
+    "Refused": "errors",
+    "attribute": "attribution",
+    "augment": "augment",
+    "co_score": "score",
+    "load": "zoo",
+    "methods": "attribution",
+    "read": "run.record",
+    "rescale": "augment",
+}
+"""Where each public name lives; it is imported when it is first used."""
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'heatlift' has no attribute '{name}'")
+    value = getattr(import_module(f"heatlift.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])
