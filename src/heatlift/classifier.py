@@ -1,0 +1,214 @@
+"""The only seam to a network: pixels in [0, 1] go in, raw logits come out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from heatlift.errors import HeatliftError
+from heatlift.score import looks_like_probabilities
+from heatlift.types import Framing, Space
+
+
+class Classifier:
+    """A trained network together with the preprocessing it was trained with.
+
+    The network runs in eval mode and its parameters take no gradient; both are restored after each
+    call, so that the network is left as it was found. A network with one output (a sigmoid's
+    logit z) is read as one with the two logits (0, z).
+
+    Args:
+        network: maps normalised images (n, 3, h, w) to raw logits (n, C), or to an object or dict
+            with ``logits``.
+        mean, std: the network's own normalisation ``(x - mean) / std``, one value per channel.
+        size: height and width of the input in pixels; images are scaled to it by their shorter side
+            and cut from the centre, unless ``framing`` says otherwise.
+        framing: how a photograph becomes an input, where ``size`` alone does not say it.
+        classes: the classes' names, one per output.
+        name: what reports call the network.
+        device: where to run; by default where the network is.
+
+    Raises:
+        HeatliftError: the network does not run on such an input, returns no logits (n, C), ends with
+            a softmax or sigmoid, or does not have one output per class name.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        mean: Sequence[float] = (0.0, 0.0, 0.0),
+        std: Sequence[float] = (1.0, 1.0, 1.0),
+        size: int = 224,
+        framing: Framing | None = None,
+        classes: Sequence[str] | None = None,
+        name: str | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        parameter = next(network.parameters(), torch.zeros(()))
+        self.device = torch.device(device) if device is not None else parameter.device
+        self.dtype = parameter.dtype
+        self.network = network.to(self.device)
+        self.framing = framing or Framing(resize=size, crop=(size, size))
+        self.mean = self._per_channel("mean", mean)
+        self.std = self._per_channel("std", std)
+        if not bool((self.std > 0).all()):
+            raise HeatliftError(f"std {tuple(std)}: every value must be above 0")
+        self.name = name or type(network).__name__
+        self.num_classes = self._probe()
+        if classes is not None and len(classes) != self.num_classes:
+            raise HeatliftError(f"{len(classes)} class names for {self.num_classes} outputs of {self.name}")
+        self.classes = tuple(classes) if classes is not None else None
+
+    def __call__(self, images: Tensor, space: Space = "pixel") -> Tensor:
+        """Raw logits (n, C) in float32 or better; gradients flow to ``images`` where they ask for it.
+
+        Args:
+            images: (n, 3, h, w), in [0, 1] for ``space="pixel"``; already normalised for ``"model"``.
+            space: what ``images`` are given in.
+
+        Raises:
+            HeatliftError: not a batch of three-channel images.
+        """
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise HeatliftError(f"images of shape {tuple(images.shape)}: expected (n, 3, height, width)")
+        images = images.to(self.device, self.dtype)
+        with untouched(self.network):
+            output = self.network(self.normalise(images) if space == "pixel" else images)
+        logits = _logits(output, self.name)
+        return logits if logits.dtype == torch.float64 else logits.float()
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Pixels in [0, 1] to what the network sees, N(x); shape (n, 3, h, w) is kept."""
+        return (images.to(self.device, self.dtype) - self.mean) / self.std
+
+    def denormalise(self, inputs: Tensor) -> Tensor:
+        """What the network sees back to pixels, the inverse of `normalise`."""
+        return inputs * self.std + self.mean
+
+    def inputs(self, images: Tensor, space: Space) -> Tensor:
+        """Images in [0, 1] as they look in a space, (n, 3, h, w), on the network's device.
+
+        Raises:
+            HeatliftError: an unknown space.
+        """
+        if space not in ("model", "pixel"):
+            raise HeatliftError(f"unknown space '{space}': choose model or pixel")
+        return self.normalise(images) if space == "model" else images.to(self.device, self.dtype)
+
+    @cached_property
+    def layers(self) -> dict[str, tuple[int, ...]]:
+        """Modules that give a feature map, by name in the order they run, with its shape (c, h, w)."""
+        shapes: dict[str, tuple[int, ...]] = {}
+
+        def record(name: str) -> Any:
+            def hook(module: nn.Module, args: Any, output: Any) -> None:
+                if isinstance(output, Tensor) and output.ndim == 4 and output.shape[0] == 1:
+                    shapes.setdefault(name, tuple(output.shape[1:]))
+
+            return hook
+
+        hooks = [m.register_forward_hook(record(name)) for name, m in self.network.named_modules() if name]
+        try:
+            with torch.no_grad():
+                self(torch.rand(1, 3, *self.framing.crop, generator=torch.Generator().manual_seed(0)))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return shapes
+
+    def describe(self) -> dict[str, Any]:
+        """What a record of a result should say about the network, as plain values."""
+        return {
+            "name": self.name,
+            "num_classes": self.num_classes,
+            "classes": list(self.classes) if self.classes is not None else None,
+            "parameters": sum(p.numel() for p in self.network.parameters()),
+            "device": str(self.device),
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "preprocessing": {
+                "resize": self.framing.resize,
+                "crop": list(self.framing.crop),
+                "interpolation": self.framing.interpolation,
+                "mean": [round(v, 6) for v in self.mean.flatten().tolist()],
+                "std": [round(v, 6) for v in self.std.flatten().tolist()],
+            },
+        }
+
+    def _per_channel(self, what: str, values: Sequence[float]) -> Tensor:
+        if len(values) != 3:
+            raise HeatliftError(f"{what} {tuple(values)}: give three values, one per channel")
+        return torch.tensor(list(values), device=self.device, dtype=self.dtype).view(1, 3, 1, 1)
+
+    def _probe(self) -> int:
+        """Run the network once, so that what can't work is said before any image is read."""
+        height, width = self.framing.crop
+        noise = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(0))
+        images = noise.to(self.device, self.dtype).requires_grad_()
+        try:
+            with untouched(self.network):
+                output = self.network(self.normalise(images))
+        except (RuntimeError, ValueError, TypeError, IndexError, AssertionError, AttributeError) as error:
+            line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise HeatliftError(
+                f"{self.name} does not run on images (n, 3, {height}, {width}): {line} (another --size?)"
+            ) from error
+        logits = _logits(output, self.name)
+        if len(logits) != len(images):
+            raise HeatliftError(f"{self.name} gave {len(logits)} rows of logits for {len(images)} images")
+        single_output = isinstance(output, Tensor) and output.numel() == len(images)
+        if looks_like_probabilities(logits) or (single_output and _ends_with_sigmoid(output)):
+            raise HeatliftError(
+                f"{self.name} returns probabilities, not raw logits: remove its final softmax or sigmoid, "
+                "every score here is defined on logits"
+            )
+        return logits.shape[1]
+
+
+@contextmanager
+def untouched(network: nn.Module) -> Iterator[None]:
+    """Eval mode and no parameter gradients inside; whatever was set before is restored afterwards."""
+    training = [module for module in network.modules() if module.training]
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for module in training:
+        module.training = False
+    for parameter in learning:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+        for parameter in learning:
+            parameter.requires_grad_(True)
+
+
+def _logits(output: Any, name: str) -> Tensor:
+    """The logits (n, C) in whatever a network returned."""
+    if isinstance(output, dict):
+        output = output.get("logits")
+    elif not isinstance(output, Tensor):
+        output = getattr(output, "logits", output)
+    if not isinstance(output, Tensor) or not output.is_floating_point():
+        raise HeatliftError(f"{name} returned {type(output).__name__}: expected logits of shape (n, classes)")
+    if output.ndim == 1 or (output.ndim == 2 and output.shape[1] == 1):
+        z = output.reshape(-1)
+        return torch.stack([torch.zeros_like(z), z], dim=1)
+    if output.ndim != 2:
+        raise HeatliftError(
+            f"{name} returned shape {tuple(output.shape)}: expected logits of shape (n, classes)"
+        )
+    return output
+
+
+def _ends_with_sigmoid(output: Tensor) -> bool:
+    """Whether a sigmoid is the last thing that happened to an output, reshaping aside."""
+    node = output.grad_fn
+    while node is not None and node.name().startswith(("View", "Squeeze", "Reshape", "UnsafeView", "Select")):
+        node = node.next_functions[0][0]
+    return node is not None and node.name().startswith("Sigmoid")

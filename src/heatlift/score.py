@@ -1,0 +1,87 @@
+"""Scores of one image before and after an augmentation: pure functions, one number per image."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from heatlift.errors import HeatliftError
+
+
+def looks_like_probabilities(outputs: Tensor) -> bool:
+    """Whether every row of ``outputs`` (n, C) lies in [0, 1] and sums to 1, as after a softmax."""
+    in_range = bool(((outputs >= 0) & (outputs <= 1)).all())
+    return in_range and bool(((outputs.sum(dim=1) - 1).abs() < 1e-4).all())
+
+
+def co_score(before: Tensor, after: Tensor, labels: Tensor) -> Tensor:
+    """Confidence optimisation (CO) score: how much the class gains on the mean of all others.
+
+    ``s = delta_c - sum_{i != c} delta_i / (C - 1)`` with ``delta = after - before``
+    (Tjoa 2022, eq. 5). Adding a constant to all logits of an image changes nothing.
+
+    Args:
+        before: raw logits of the images, (n, C).
+        after: raw logits of the augmented images, (n, C).
+        labels: the class scored, (n,) integers in [0, C): the truth, or the predicted class.
+
+    Returns:
+        (n,) in units of logits; positive where the class gained.
+
+    Raises:
+        HeatliftError: shapes do not fit, a label has no output, or probabilities were given.
+
+    Example:
+        >>> import torch
+        >>> co_score(torch.tensor([[0.0, 1.0]]), torch.tensor([[2.0, 1.5]]), torch.tensor([0]))
+        tensor([1.5000])
+    """
+    if before.shape != after.shape or before.ndim != 2:
+        raise HeatliftError(
+            f"logits before {tuple(before.shape)} and after {tuple(after.shape)} must have one shape (n, C)"
+        )
+    classes = before.shape[1]
+    if classes < 2:
+        raise HeatliftError("one output per image: give it as the two logits (0, z)")
+    if labels.shape != before.shape[:1]:
+        raise HeatliftError(
+            f"{len(before)} images but labels of shape {tuple(labels.shape)}: give one per image"
+        )
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise HeatliftError(
+            f"labels {int(labels.min())} to {int(labels.max())}: the logits have classes 0 to {classes - 1}"
+        )
+    # Both, so that one image's logits that happen to sum to 1 are not taken for a softmax.
+    if len(before) and looks_like_probabilities(before) and looks_like_probabilities(after):
+        raise HeatliftError(
+            "these look like probabilities (all in [0, 1], every row sums to 1): "
+            "the CO score is defined on raw logits, before any softmax"
+        )
+    delta = after - before
+    column = labels.long().unsqueeze(1)
+    # The others are summed without the label, not by subtraction: so two classes mirror each other exactly.
+    others = delta.scatter(1, column, 0).sum(dim=1) / (classes - 1)
+    return delta.gather(1, column).squeeze(1) - others
+
+
+def class_probability(logits: Tensor, classes: Tensor) -> Tensor:
+    """Softmax probability of one class per image: logits (n, C), classes (n,) -> (n,) in [0, 1]."""
+    return logits.softmax(dim=1).gather(1, classes.long().unsqueeze(1)).squeeze(1)
+
+
+def confidence_measures(logits: Tensor) -> dict[str, Tensor]:
+    """The measures of confidence that need nothing but the logits (n, C), each (n,).
+
+    ``confidence`` is the largest softmax probability, ``max_logit`` the largest logit, ``margin``
+    the largest minus the second largest probability, ``entropy`` that of the softmax in nats
+    and ``energy`` ``-logsumexp(logits)``. The first three grow with confidence, the last two fall.
+    """
+    log_p = logits.log_softmax(dim=1)
+    leading = log_p.exp().topk(2, dim=1).values
+    return {
+        "confidence": leading[:, 0],
+        "max_logit": logits.max(dim=1).values,
+        "margin": leading[:, 0] - leading[:, 1],
+        "entropy": -torch.special.xlogy(log_p.exp(), log_p.exp()).sum(dim=1),
+        "energy": -logits.logsumexp(dim=1),
+    }

@@ -1,0 +1,38 @@
+"""Names shared by every module: what a tensor stands for, and the choices users can make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from torch import Tensor
+
+Space: TypeAlias = Literal["model", "pixel"]
+"""Where a heatmap lives: ``model`` is what the network itself sees, ``pixel`` the image in [0, 1]."""
+
+OperationName: TypeAlias = Literal["add", "multiply"]
+
+Operation: TypeAlias = OperationName | Callable[[Tensor, Tensor], Tensor]
+"""How a heatmap is combined with an image: ``(images, heatmaps) -> images``."""
+
+Target: TypeAlias = Tensor | int | Literal["predicted", "runner-up"] | None
+"""The class explained: one per image, one for all, or chosen from the logits; None is ``predicted``."""
+
+OK = "ok"
+"""The ``status`` of a row whose figures can be used; any other status says why they can't."""
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How a photograph becomes the network's input size, before any normalisation.
+
+    Attributes:
+        resize: an int scales the shorter side to it and keeps the ratio; a pair is (height, width).
+        crop: (height, width) cut from the centre afterwards; both in pixels.
+        interpolation: ``nearest``, ``bilinear``, ``bicubic`` or ``lanczos``, antialiased as Pillow does.
+    """
+
+    resize: int | tuple[int, int]
+    crop: tuple[int, int]
+    interpolation: str = "bilinear"

@@ -1,0 +1,67 @@
+"""Real architectures with weights that give them lively activations, for tests."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from heatlift import Classifier
+
+
+def calibrated(network: nn.Module, images: Tensor) -> nn.Module:
+    """Set every batch norm to the statistics of the images, so that random weights do not fade out."""
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = None
+        norm.reset_running_stats()
+    network.train()
+    with torch.no_grad():
+        network(images)
+    return network.eval()
+
+
+@cache
+def classifier(name: str, size: int = 64, dtype: torch.dtype = torch.float64) -> Classifier:
+    """A torchvision network with calibrated random weights, made once for all tests."""
+    torch.manual_seed(0)
+    options = {"init_weights": True} if name == "googlenet" else {}
+    network = torchvision.models.get_model(name, weights=None, num_classes=10, **options).to(dtype)
+    calibrated(network, torch.rand(4, 3, size, size, dtype=dtype))
+    return Classifier(network, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), size=size, name=name)
+
+
+def images(n: int, size: int = 64, dtype: torch.dtype = torch.float64, seed: int = 1) -> Tensor:
+    """Smooth random images in [0, 1], (n, 3, size, size)."""
+    coarse = torch.rand(n, 3, 8, 8, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+    return nn.functional.interpolate(coarse, size=(size, size), mode="bicubic").clamp(0, 1)
+
+
+class OneReLUPerCall(nn.Module):
+    """A network in which every ReLU call, however it is written, has a module of its own.
+
+    What Captum's guided backprop and deconvolution need to be right: an oracle for ours.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        graph_module = torch.fx.symbolic_trace(network)
+        modules = dict(graph_module.named_modules())
+        calls = (torch.relu, torch.relu_, nn.functional.relu, "relu", "relu_")
+        for number, node in enumerate(list(graph_module.graph.nodes)):
+            is_module = node.op == "call_module" and isinstance(modules[node.target], nn.ReLU)
+            if is_module or (node.op in ("call_function", "call_method") and node.target in calls):
+                fresh = f"fresh_relu_{number}"
+                graph_module.add_submodule(fresh, nn.ReLU())
+                with graph_module.graph.inserting_after(node):
+                    new = graph_module.graph.call_module(fresh, (node.args[0],))
+                node.replace_all_uses_with(new)
+                graph_module.graph.erase_node(node)
+        graph_module.recompile()
+        self.network = graph_module.eval()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        out: Tensor = self.network(inputs)
+        return out
