@@ -1,0 +1,160 @@
+"""The passes through a network that attribution methods share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from heatlift.classifier import Classifier
+from heatlift.errors import HeatliftError, Refused
+from heatlift.graph import RELU_NODES, uncovered
+from heatlift.rules import Reference, Rule, Rules
+from heatlift.types import Space, Target
+
+
+class Passes:
+    """One forward pass of a batch, and the backward passes that methods ask of it, each done once.
+
+    Args:
+        classifier: the network.
+        inputs: (n, 3, h, w) in the space in which heatmaps are wanted.
+        target: the class explained.
+        space: the space of ``inputs``.
+        layers: modules whose feature maps are kept.
+        rules: whether backward rules other than the plain gradient will be asked for.
+        baseline: the baseline's own pass, for the rescale rule.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        inputs: Tensor,
+        target: Target,
+        *,
+        space: Space = "model",
+        layers: Iterable[str] = (),
+        rules: bool = False,
+        baseline: Baseline | None = None,
+    ) -> None:
+        self.classifier = classifier
+        self.baseline = baseline
+        self.inputs = inputs.detach().clone().requires_grad_()
+        self.activations: dict[str, Tensor] = {}
+        self._gradients: dict[Rule, tuple[Tensor, ...]] = {}
+        self._rules = Rules(reference=baseline.calls if baseline is not None else None) if rules else None
+        with ExitStack() as stack:
+            for name in layers:
+                stack.enter_context(self._kept(name))
+            if self._rules is not None:
+                stack.enter_context(self._rules)
+            self.logits = classifier(self.inputs, space)
+        self.target = chosen_class(target, self.logits.detach())
+
+    def gradient(self, rule: Rule = "plain", layer: str | None = None) -> Tensor:
+        """Gradient of the target's logit under a rule, for the input or for a kept layer."""
+        if rule not in self._gradients:
+            names = list(self.activations) if rule == "plain" else []
+            of = [self.inputs, *(self.activations[name] for name in names)]
+            with self._rules.use(rule) if self._rules is not None else ExitStack():
+                found = torch.autograd.grad(
+                    self._explained().sum(), of, retain_graph=True, allow_unused=True, materialize_grads=True
+                )
+            self._gradients[rule] = found
+        gradients = self._gradients[rule]
+        return gradients[0] if layer is None else gradients[1 + list(self.activations).index(layer)]
+
+    def relu_calls(self) -> int:
+        """How many ReLU calls the rules cover.
+
+        Raises:
+            Refused: the network has none, or some that the rules do not reach.
+        """
+        assert self._rules is not None
+        missed = {kind: count for kind, count in self.uncovered.items() if kind in RELU_NODES}
+        if missed:
+            raise Refused(
+                f"{sum(missed.values())} ReLU calls of the network are out of the rule's reach "
+                f"({', '.join(missed)}: scripted code or a custom autograd function)"
+            )
+        if not self._rules.relu_calls:
+            met = ", ".join(sorted(self._rules.calls)) or "none"
+            raise Refused(
+                f"its rule is defined at ReLUs, and the network calls none (non-linearities met: {met})"
+            )
+        return self._rules.relu_calls
+
+    def completeness(self, heatmaps: Tensor) -> Tensor:
+        """Relative difference (n,) between a heatmap's sum and the logit's rise from the baseline."""
+        assert self.baseline is not None
+        after = self._explained().detach()
+        before = self.baseline.logits.gather(1, self.target.unsqueeze(1)).squeeze(1)
+        rise = after - before
+        # Where image and baseline happen to have nearly the same logit, relative to the logits themselves.
+        scale = torch.maximum(rise.abs(), 0.01 * (after.abs() + before.abs()))
+        return (heatmaps.sum(dim=(1, 2, 3)) - rise).abs() / scale.clamp(min=torch.finfo(scale.dtype).tiny)
+
+    @cached_property
+    def uncovered(self) -> Mapping[str, int]:
+        """Non-linear steps that no rule was applied to, by autograd's name, counted."""
+        return uncovered(self.logits)
+
+    def _explained(self) -> Tensor:
+        return self.logits.gather(1, self.target.unsqueeze(1)).squeeze(1)
+
+    def _kept(self, name: str) -> Any:
+        """A forward hook that keeps a layer's feature map, as a context manager."""
+
+        def keep(module: nn.Module, args: Any, output: Any) -> Tensor:
+            if name in self.activations:
+                raise Refused(f"layer '{name}' runs more than once in a forward pass: choose another layer")
+            self.activations[name] = output
+            # The network goes on with a copy: a ReLU in place would write into the kept map.
+            copy: Tensor = output.clone()
+            return copy
+
+        return self.classifier.network.get_submodule(name).register_forward_hook(keep)
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A network's pass on baseline inputs, from which DeepLift takes differences."""
+
+    inputs: Tensor
+    logits: Tensor
+    calls: Reference
+
+    @classmethod
+    def run(cls, classifier: Classifier, inputs: Tensor, space: Space) -> Baseline:
+        """Run the network on baseline inputs (n, 3, h, w) given in a space."""
+        calls = Reference()
+        with torch.no_grad(), Rules(record=calls):
+            logits = classifier(inputs, space)
+        return cls(inputs, logits, calls)
+
+
+def chosen_class(target: Target, logits: Tensor) -> Tensor:
+    """The class explained, (n,): None or ``predicted``, ``runner-up``, one class for all, or one per image.
+
+    Raises:
+        HeatliftError: a class the network has no output for, or not one per image.
+    """
+    n, classes = logits.shape
+    if target is None or isinstance(target, str):
+        if target not in (None, "predicted", "runner-up"):
+            raise HeatliftError(f"unknown target '{target}': choose predicted, runner-up, or a class number")
+        return logits.topk(2, dim=1).indices[:, 1] if target == "runner-up" else logits.argmax(dim=1)
+    chosen = torch.as_tensor(target, device=logits.device).long()
+    chosen = chosen.expand(n) if chosen.ndim == 0 else chosen
+    if chosen.shape != (n,):
+        raise HeatliftError(
+            f"targets of shape {tuple(chosen.shape)} for {n} images: give one class per image"
+        )
+    if n and not 0 <= int(chosen.min()) <= int(chosen.max()) < classes:
+        raise HeatliftError(f"target {chosen.tolist()}: the network has classes 0 to {classes - 1}")
+    return chosen
