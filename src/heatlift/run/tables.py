@@ -1,0 +1,90 @@
+"""The tables of a run's folder: columns, format number, and parts that are never half written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from heatlift.errors import HeatliftError
+
+FORMAT = 1
+"""Raised whenever a column changes its meaning or goes away."""
+
+PREDICTIONS = pa.schema(
+    [
+        ("image", pa.string()),  # path relative to DATA, unique in a run
+        ("label", pa.int32()),  # the truth; null where DATA has none
+        ("predicted", pa.int32()),  # null where the row failed, like every figure below
+        ("correct", pa.bool_()),  # null without a label
+        ("confidence", pa.float64()),  # largest softmax probability
+        ("max_logit", pa.float64()),
+        ("margin", pa.float64()),  # largest minus second largest softmax probability
+        ("entropy", pa.float64()),  # of the softmax, in nats
+        ("energy", pa.float64()),  # -logsumexp(logits): low for confident images
+        ("p_label", pa.float64()),  # softmax probability of the label
+        ("status", pa.string()),
+    ]
+)
+
+SCORES = pa.schema(
+    [
+        ("image", pa.string()),
+        ("method", pa.string()),  # a method's or a control's name
+        ("operation", pa.string()),  # add | multiply
+        ("control", pa.bool_()),
+        ("co_label", pa.float64()),  # null without a label
+        ("co_predicted", pa.float64()),
+        ("delta_p_label", pa.float64()),  # softmax probability after minus before
+        ("delta_p_predicted", pa.float64()),
+        ("predicted_after", pa.int32()),
+        ("completeness", pa.float64()),  # relative difference; DeepLift only
+        ("status", pa.string()),
+    ]
+)
+
+SCHEMAS: Mapping[str, pa.Schema] = {"predictions": PREDICTIONS, "scores": SCORES}
+
+
+def part_path(run: Path, table: str, shard: int) -> Path:
+    """Where a shard's part of a table is kept."""
+    return run / table / f"part-{shard:06d}.parquet"
+
+
+def write_part(run: Path, table: str, shard: int, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write one shard's rows so that a reader sees the whole part or none of it.
+
+    The part is written under a name that starts with a dot, which dataset scans pass over,
+    flushed to the disk, and renamed.
+    """
+    path = part_path(run, table, shard)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("wb") as file:
+        pq.write_table(pa.Table.from_pylist(list(rows), schema=SCHEMAS[table]), file, compression="zstd")
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def parts(run: Path, table: str) -> set[int]:
+    """The shards whose part of a table is there."""
+    return {int(path.stem.removeprefix("part-")) for path in (run / table).glob("part-*.parquet")}
+
+
+def read_table(run: Path, table: str, columns: Iterable[str] | None = None) -> pa.Table:
+    """All finished parts of a table as one, in the order of the shards.
+
+    Raises:
+        HeatliftError: the folder has no part of this table.
+    """
+    files = sorted((run / table).glob("part-*.parquet"))
+    if not files:
+        raise HeatliftError(f"{run} has no {table} yet: is it the folder of a finished audit?")
+    names = list(columns) if columns is not None else None
+    return ds.dataset(files, schema=SCHEMAS[table]).to_table(columns=names)

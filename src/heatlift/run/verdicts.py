@@ -1,0 +1,258 @@
+"""What the figures say, in words: one rule a function, stated in its docstring.
+
+The question is whether a heatmap's label-free score tells correct from wrong predictions better than
+plain confidence does. Each score is tested on its own; nothing is said of adding it to confidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from heatlift.comparison import Comparison, holm
+from heatlift.statistics import Figure
+
+ENOUGH = 30
+"""Wrong images, and correct ones, below which nothing is concluded."""
+
+SIGNIFICANT = 0.05
+"""For Holm's corrected p-values."""
+
+ZERO_TOLERANCE = 1e-6
+"""How far from 0 the CO score of an unchanged image may be before the audit counts as broken."""
+
+NO_LABELS = "no labels: without them only label-free figures can be given"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the verdicts need to know of one method (or control) under one operation.
+
+    ``n`` counts usable images; ``compared`` is its label-free score beside confidence, None where a
+    class has fewer than two images; ``largest_co`` is the largest absolute CO score of any image.
+    """
+
+    method: str
+    operation: str
+    control: bool
+    n: int
+    n_correct: int
+    n_wrong: int
+    auroc_label: Figure
+    compared: Comparison | None
+    largest_co: float
+
+    @property
+    def name(self) -> str:
+        return f"{self.method}/{self.operation}"
+
+    @property
+    def too_few(self) -> str | None:
+        """Why nothing is concluded from it, if so."""
+        return too_few(self.n, self.n_correct, self.n_wrong)
+
+    @property
+    def tells_more(self) -> bool:
+        """From enough images, more than confidence does, before any correction for many looks."""
+        return not self.too_few and self.compared is not None and self.compared.tells_more
+
+
+def too_few(n: int, n_correct: int, n_wrong: int) -> str | None:
+    """Nothing is concluded from fewer than 30 wrong images, or fewer than 30 correct ones.
+
+    ``n`` usable images, of which ``n_correct + n_wrong`` have a label. None if there are enough.
+    """
+    if n == 0:
+        return "nothing to say: no image could be used"
+    if n_correct + n_wrong == 0:
+        return NO_LABELS
+    if n_wrong < ENOUGH:
+        return f"too few errors to say ({n_wrong})"
+    if n_correct < ENOUGH:
+        return f"too few correct images to say ({n_correct})"
+    return None
+
+
+def corrected(findings: Sequence[Finding]) -> dict[str, float]:
+    """Holm's p-value, by name, of every method (not control) with enough images: does it beat confidence?
+
+    It is two-sided, which pays for reading a score whose AUROC lies below 0.5 backwards (negated).
+    """
+    tested = [
+        (finding.name, finding.compared.p)
+        for finding in findings
+        if finding.compared and not finding.control and not finding.too_few
+    ]
+    return dict(zip((name for name, _ in tested), holm([p for _, p in tested]), strict=True))
+
+
+def discoveries(findings: Sequence[Finding]) -> dict[str, Comparison]:
+    """The methods (not controls) that tell more than confidence does, with their comparisons.
+
+    Those whose AUROC's 95% interval lies above 0.5, in the direction in which the score is read, whose
+    paired difference to confidence's AUROC lies above 0, and whose `corrected` p-value is below 0.05.
+    """
+    p = corrected(findings)
+    return {
+        finding.name: finding.compared
+        for finding in findings
+        if finding.compared and finding.compared.tells_more and p.get(finding.name, 1.0) < SIGNIFICANT
+    }
+
+
+def separating_control(findings: Sequence[Finding], operation: str) -> Finding | None:
+    """The control heatmap (not zero) that separates correct from wrong best when the label is used.
+
+    It separates if its auroc_label's interval excludes 0.5, on either side, given enough images.
+    """
+    found = [
+        finding
+        for finding in findings
+        if finding.control
+        and finding.method != "zero"
+        and finding.operation == operation
+        and not finding.too_few
+        and finding.auroc_label.excludes(0.5)
+    ]
+    return max(found, key=lambda finding: abs((finding.auroc_label.value or 0.5) - 0.5), default=None)
+
+
+def method_verdict(finding: Finding, findings: Sequence[Finding]) -> str:
+    """A method's label-free score beside plain confidence, and whether its gap is the label's.
+
+    - Too few images, or no labels: says so, nothing else.
+    - Among `discoveries`: "tells more than confidence does". Where only the uncorrected intervals say
+      so: "tells no more", with the p-value that says otherwise.
+    - The difference's interval lies below 0 read forward and backward: "tells less".
+    - Otherwise: "tells no more".
+    - If its score with the label separates correct from wrong (interval excludes 0.5) and a control
+      under the same operation does too: "the gap is the label's".
+    """
+    compared = finding.compared
+    few = finding.too_few
+    if few or compared is None:
+        return few or NO_LABELS
+    told = _told(finding.name, compared, corrected(findings))
+    control = separating_control(findings, finding.operation)
+    if control and finding.auroc_label.excludes(0.5):
+        shown = _number(control.auroc_label)
+        told += f"; the gap is the label's: {control.method} separates them too (AUROC {shown})"
+    return told
+
+
+def _told(name: str, compared: Comparison, p: dict[str, float]) -> str:
+    if compared.tells_more and p[name] < SIGNIFICANT:
+        return f"tells more than confidence does{_aside(compared)}: {_gain(compared)}"
+    if compared.tells_more:
+        return (
+            f"tells no more than confidence does: {_gain(compared)}{_aside(compared)}, "
+            f"but p = {p[name]:.2g} (Holm, {len(p)} tested)"
+        )
+    less = compared.difference.below(0) and compared.difference_reversed.below(0)
+    backward = f" ({_number(compared.read)} read backwards)" if compared.backward else ""
+    return (
+        f"tells {'less' if less else 'no more'} than confidence does: "
+        f"AUROC {_number(compared.score)}{backward} against {_number(compared.baseline)}"
+    )
+
+
+def control_verdict(finding: Finding) -> str:
+    """What a control shows.
+
+    - zero, added, changes no pixel: every CO score must be 0, to 1e-6, or the audit itself is broken.
+    - The others: whether the label alone separates correct from wrong (auroc_label's interval excludes
+      0.5), and whether the label-free score tells more than confidence does, uncorrected.
+    """
+    if finding.n and _unchanged(finding):
+        if finding.largest_co > ZERO_TOLERANCE:
+            return (
+                f"BROKEN AUDIT: a zero heatmap changes nothing, yet its CO score reaches "
+                f"{finding.largest_co:.3g} where it must be 0; trust no figure here"
+            )
+        return "control: CO is 0, as it must be for an unchanged image"
+    few = finding.too_few
+    if few or finding.compared is None:
+        return f"control: {few or NO_LABELS}"
+    shown = _number(finding.auroc_label)
+    if finding.auroc_label.excludes(0.5):
+        shown = f"separates with the label at AUROC {shown}; so the label alone makes a gap"
+    else:
+        shown = f"does not separate with the label (AUROC {shown})"
+    if finding.tells_more:
+        shown += "; without it, tells more than confidence does, so such a result says little for a heatmap"
+    return f"control: {shown}"
+
+
+def audit_verdict(findings: Sequence[Finding], n_ok: int, n_correct: int, n_wrong: int) -> str:
+    """Whether any heatmap here says more about correctness than plain confidence, for the whole audit.
+
+    A zero control with a CO score other than 0 overrules everything. Then come no usable image, no
+    labels, too few images, and no method. Otherwise a method is named as saying more only if it is
+    among `discoveries`; the best one is that with the highest AUROC, in the direction in which it is
+    read.
+    """
+    broken = [finding for finding in findings if _unchanged(finding) and finding.largest_co > ZERO_TOLERANCE]
+    if broken:
+        return (
+            f"BROKEN AUDIT: a zero heatmap changes nothing, yet {broken[0].name} has CO scores up to "
+            f"{max(finding.largest_co for finding in broken):.3g} where all must be 0. Trust no figure here."
+        )
+    if n_ok == 0:
+        return "Nothing to say: no image could be used."
+    few = too_few(n_ok, n_correct, n_wrong)
+    if few == NO_LABELS:
+        return (
+            "Without labels only label-free figures can be given: whether any heatmap says more about "
+            "correctness than plain confidence needs labelled images."
+        )
+    if few:
+        return (
+            f"{few[0].upper()}{few[1:]}: comparing heatmaps with plain confidence takes at least {ENOUGH} "
+            "wrong and as many correct images."
+        )
+    tested = corrected(findings)
+    if not tested:
+        return "No heatmap method could be compared with plain confidence: none has enough usable images."
+    kept = discoveries(findings)
+    named = kept or {one.name: one.compared for one in findings if one.compared and one.name in tested}
+    name, best = max(named.items(), key=lambda item: item[1].read.value or 0.0)
+    own = f"{_interval(best.read)}{_aside(best)}"
+    confidence = _interval(best.baseline)
+    if not kept:
+        return (
+            "No heatmap here was found to say more about correctness than plain confidence does: confidence "
+            f"has AUROC {confidence}; the best label-free score of {len(tested)} tested, {name}, has {own}. "
+            "Each was tested on its own, not added to confidence."
+        )
+    controls = [finding.name for finding in findings if finding.control and finding.tells_more]
+    doubt = f" A control, {controls[0]}, does too: it need not be the heatmap's doing." if controls else ""
+    return (
+        f"{len(kept)} of {len(tested)} label-free scores tested were found to say more about correctness "
+        f"than plain confidence does (AUROC {confidence}): {name}, the best, has {own}, {_gain(best)}. "
+        "Each was tested on its own; whether it only tells the predicted classes apart was not tested."
+        f"{doubt}"
+    )
+
+
+def _unchanged(finding: Finding) -> bool:
+    """x + 0 is x; x * 0 is a blank picture, and no such check."""
+    return finding.control and finding.method == "zero" and finding.operation == "add"
+
+
+def _aside(compared: Comparison) -> str:
+    return " read backwards (a low score means correct)" if compared.backward else ""
+
+
+def _number(figure: Figure) -> str:
+    return f"{figure.value:.2f}"
+
+
+def _interval(figure: Figure) -> str:
+    return f"{figure.value:.2f} [{figure.low:.2f}, {figure.high:.2f}]"
+
+
+def _gain(compared: Comparison) -> str:
+    """With a third decimal where two would hide it."""
+    gain = compared.gain
+    places = 3 if min(abs(gain.low or 0), abs(gain.value or 0)) < 0.01 else 2
+    return f"{gain.value:+.{places}f} [{gain.low:.{places}f}, {gain.high:.{places}f}]"
