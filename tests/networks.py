@@ -65,3 +65,39 @@ class OneReLUPerCall(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         out: Tensor = self.network(inputs)
         return out
+
+
+def small() -> Classifier:
+    """A quick network for whole runs: convolutions, a reused ReLU in place, pooling, 3 classes."""
+    return Classifier(_Small(), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), size=32, name="small")
+
+
+class _Small(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(11)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv1, self.conv2 = nn.Conv2d(3, 8, 3, stride=2), nn.Conv2d(8, 12, 3)
+        self.pool = nn.MaxPool2d(3, stride=2)
+        self.head = nn.Linear(12, 3)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        hidden = self.relu(self.conv2(self.pool(self.relu(self.conv1(inputs)))))
+        out: Tensor = self.head(hidden.mean(dim=(2, 3))) * 8
+        return out
+
+
+def not_a_network() -> int:
+    return 3
+
+
+def fails() -> nn.Module:
+    raise ValueError("no luck\nat all")
+
+
+def returns_nan_for_dark_images() -> Classifier:
+    """Logits that are not finite for some images only."""
+    network = _Small()
+    plain = network.forward
+    network.forward = lambda inputs: plain(inputs) / (inputs.mean(dim=(1, 2, 3)) > -1.0)[:, None]  # type: ignore[method-assign]
+    return Classifier(network, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), size=32)

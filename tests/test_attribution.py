@@ -7,11 +7,11 @@ import warnings
 import pytest
 import torch
 from captum.attr import InputXGradient, LayerAttribution, LayerGradCam, Saliency
-from networks import classifier, images
 from torch import Tensor, nn
 
 from heatlift import Classifier, Refused, attribute, load
 from heatlift.attribution import Attributor, requested
+from networks import classifier, images
 
 NAMES = ["resnet18", "alexnet"]
 

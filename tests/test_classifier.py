@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from networks import classifier, images
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from heatlift import Classifier, HeatliftError, co_score
+from networks import classifier, images
 
 
 class Head(nn.Module):

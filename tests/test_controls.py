@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import torch
-from networks import images
 
 from heatlift.controls import CONTROLS, image_seed
+from networks import images
 
 NAMES = ["cat/1.jpg", "dog/2.jpg", "eel/3.jpg"]
 

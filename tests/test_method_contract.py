@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from networks import classifier, images
 from torch import Tensor, nn
 
 from heatlift import Classifier, HeatliftError, attribute, methods
 from heatlift.attribution import METHODS, Attributor, requested
+from networks import classifier, images
 
 
 @pytest.fixture(params=sorted(METHODS))

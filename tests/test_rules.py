@@ -6,8 +6,7 @@ import warnings
 
 import pytest
 import torch
-from captum.attr import DeepLift, Deconvolution, GuidedBackprop
-from networks import OneReLUPerCall, classifier, images
+from captum.attr import Deconvolution, DeepLift, GuidedBackprop
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -16,6 +15,7 @@ from heatlift.attribution import Attributor, requested
 from heatlift.graph import uncovered
 from heatlift.passes import Baseline
 from heatlift.rules import Rules
+from networks import OneReLUPerCall, classifier, images
 
 ARCHITECTURES = ["resnet18", "alexnet", "densenet121", "googlenet", "squeezenet1_0", "shufflenet_v2_x0_5"]
 
@@ -231,7 +231,7 @@ def test_products_of_two_activations_are_found_in_real_networks(name: str, step:
 def test_a_network_without_relu_is_refused_by_the_relu_rules() -> None:
     clf, x = classifier("efficientnet_b0"), images(1)
     for method in ("guided_backprop", "deconvolution"):
-        with pytest.raises(Refused, match="the network calls none .non-linearities met: sigmoid, silu"):
+        with pytest.raises(Refused, match=r"the network calls none .non-linearities met: sigmoid, silu"):
             attribute(clf, x, method)
 
 

@@ -51,7 +51,7 @@ def test_two_classes_and_a_wrong_prediction_flip_the_sign() -> None:
 
 def test_probabilities_are_refused() -> None:
     p = logits(4, 3).softmax(dim=1)
-    with pytest.raises(HeatliftError, match="probabilities.*raw logits"):
+    with pytest.raises(HeatliftError, match=r"probabilities.*raw logits"):
         co_score(p, logits(4, 3, 1).softmax(dim=1), torch.zeros(4, dtype=torch.long))
 
 

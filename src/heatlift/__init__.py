@@ -16,8 +16,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from heatlift.attribution import attribute as attribute
     from heatlift.attribution import methods as methods
-    from heatlift.augment import augment as augment
-    from heatlift.augment import rescale as rescale
+    from heatlift.augmentation import augment as augment
+    from heatlift.augmentation import rescale as rescale
     from heatlift.classifier import Classifier as Classifier
     from heatlift.errors import HeatliftError as HeatliftError
     from heatlift.errors import Refused as Refused
@@ -32,12 +32,12 @@ _HOMES = {
     "HeatliftError": "errors",
     "Refused": "errors",
     "attribute": "attribution",
-    "augment": "augment",
+    "augment": "augmentation",
     "co_score": "score",
     "load": "zoo",
     "methods": "attribution",
     "read": "run.record",
-    "rescale": "augment",
+    "rescale": "augmentation",
 }
 """Where each public name lives; it is imported when it is first used."""
 

@@ -77,9 +77,10 @@ class Classifier:
         """
         if images.ndim != 4 or images.shape[1] != 3:
             raise HeatliftError(f"images of shape {tuple(images.shape)}: expected (n, 3, height, width)")
-        images = images.to(self.device, self.dtype)
+        inputs = self.normalise(images) if space == "pixel" else images.to(self.device, self.dtype)
         with untouched(self.network):
-            output = self.network(self.normalise(images) if space == "pixel" else images)
+            # Convolutions follow their input's memory layout, and this one is several times as fast.
+            output = self.network(inputs.contiguous(memory_format=torch.channels_last))
         logits = _logits(output, self.name)
         return logits if logits.dtype == torch.float64 else logits.float()
 

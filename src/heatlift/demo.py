@@ -110,7 +110,8 @@ def rotate(degrees: float) -> Degradation:
         angle = np.radians(abs(degrees))
         long, short = max(picture.size), min(picture.size)
         share = short / (long * np.sin(angle) + short * np.cos(angle))
-        width, height = (round(side * share) for side in picture.size)
+        # Two pixels less, because interpolation mixes the empty corners into their neighbours.
+        width, height = (int(side * share) - 2 for side in picture.size)
         left, top = (picture.width - width) // 2, (picture.height - height) // 2
         return turned.crop((left, top, left + width, top + height))
 

@@ -176,7 +176,9 @@ class _Elementwise(torch.autograd.Function):
     ) -> Tensor:
         ctx.rules, ctx.relu = rules, relu
         derivative, y = _derivative(function, x, relu)
-        multiplier = _rescale_multiplier(x, y, derivative, *reference) if reference is not None else None
+        multiplier = (
+            _rescale_multiplier(x, y, derivative, relu, *reference) if reference is not None else None
+        )
         ctx.save_for_backward(derivative, multiplier)
         if not in_place:
             return y
@@ -249,12 +251,17 @@ def _derivative(function: Callable[[Tensor], Tensor], x: Tensor, relu: bool) -> 
 
 
 def _rescale_multiplier(
-    x: Tensor, y: Tensor, derivative: Tensor, x0: Tensor, y0: tuple[Tensor, ...]
+    x: Tensor, y: Tensor, derivative: Tensor, relu: bool, x0: Tensor, y0: tuple[Tensor, ...]
 ) -> Tensor:
     """DeepLIFT's multiplier (y - y0) / (x - x0); the derivative where the difference drowns in rounding."""
     dx = x - x0
-    resolvable = dx.abs() > 4 * torch.finfo(x.dtype).eps ** 0.5 * torch.maximum(x.abs(), x0.abs())
-    return torch.where(resolvable, (y - y0[0]) / torch.where(resolvable, dx, 1.0), derivative.to(x.dtype))
+    # A ReLU's differences are exact; those of a curved function are not.
+    drowned = (
+        dx == 0
+        if relu
+        else dx.abs() <= 4 * torch.finfo(x.dtype).eps ** 0.5 * torch.maximum(x.abs(), x0.abs())
+    )
+    return torch.where(drowned, derivative.to(x.dtype), (y - y0[0]).div_(dx))
 
 
 def _is_relu(function: Callable[[Tensor], Tensor], like: Tensor) -> bool:

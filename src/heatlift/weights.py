@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import warnings
 from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
@@ -45,8 +47,6 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
     Raises:
         HeatliftError: no such file, a damaged one, or one that holds anything but tensors by name.
     """
-    import pickle
-
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -59,7 +59,10 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
             return load_file(path)
         if path.suffix not in (".pt", ".pth"):
             raise HeatliftError(f"{path} is no weight file: give a .safetensors, .pt or .pth file")
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # What torch has to say of strange files, we say ourselves where it matters.
+            warnings.simplefilter("ignore")
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise HeatliftError(
             f"{path} holds more than weights, or is damaged, and was not loaded: "

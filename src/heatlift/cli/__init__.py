@@ -1,0 +1,82 @@
+"""The command line: one module per command, which parses, calls and prints.
+
+Nothing heavy is imported here or at the top of a command's module, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+from typer.exceptions import TyperException
+
+from heatlift import __version__
+from heatlift.cli.audit import audit
+from heatlift.cli.check import check
+from heatlift.cli.demo import demo
+from heatlift.cli.report import report
+from heatlift.errors import HeatliftError, first_line
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
+
+app = typer.Typer(
+    name="heatlift",
+    help="Heatmaps that lift an image classifier's confidence: made, measured, and audited.",
+    epilog="Start with: heatlift demo. Every command has --help with an example.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for command in (demo, audit, report, check):
+    app.command(command.__name__)(command)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: bool = typer.Option(False, "--version", help="Print the version and stop.", is_eager=True),
+) -> None:
+    if version:
+        print(f"heatlift {__version__}")
+        raise typer.Exit
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 something is wrong with the result, 2 it could not start."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line and return its exit status; whatever goes wrong becomes one line."""
+    try:
+        status = app(arguments or ["--help"], prog_name="heatlift", standalone_mode=False)
+    except TyperException as error:
+        known = [command.name for command in app.registered_commands]
+        about = [argument for argument in arguments[:1] if argument in known]
+        _complain(error.format_message(), f"{' '.join(['heatlift', *about, '--help'])} shows how")
+        return 2
+    except HeatliftError as error:
+        _complain(str(error))
+        return 2
+    except OSError as error:
+        _complain(f"{error.strerror or first_line(error)}{f': {error.filename}' if error.filename else ''}")
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        status = INTERRUPTED
+    except Exception as error:
+        if os.environ.get("HEATLIFT_DEBUG"):
+            raise
+        _complain(
+            f"unexpected {type(error).__name__}: {first_line(error)}",
+            "HEATLIFT_DEBUG=1 shows where; please report it",
+        )
+        return 1
+    if status == INTERRUPTED:
+        _complain("stopped; what is finished is kept, the same command goes on from there")
+    return status if isinstance(status, int) else 0
+
+
+def _complain(what: str, hint: str = "") -> None:
+    line = " ".join(what.split())
+    print(f"heatlift: {line}{f' ({hint})' if hint else ''}", file=sys.stderr)

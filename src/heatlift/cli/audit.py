@@ -1,0 +1,116 @@
+"""``heatlift audit``: which heatmaps mean anything on this network and these images?"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from heatlift.cli import options
+
+EXAMPLE = (
+    "Example: heatlift audit photos/ --model torchvision:resnet34 --weights net.safetensors "
+    "--num-classes 2 --out runs/first --limit 200"
+)
+
+
+def audit(
+    data: Annotated[
+        str,
+        typer.Argument(help="A folder of class folders, a flat folder, or a .csv/.parquet with path,label."),
+    ],
+    model: options.Model,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="RUN", help="The run's folder; started again, it goes on.")
+    ],
+    methods: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Attribution methods; layer_gradcam@NAME takes a layer. [all six]"),
+    ] = None,
+    operations: Annotated[str, typer.Option(metavar="A,B", help="add, multiply.")] = "add,multiply",
+    controls: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Control heatmaps: zero, noise, shuffled, image, or none. [all]"),
+    ] = None,
+    space: Annotated[str, typer.Option(metavar="model|pixel", help="What a heatmap is added to.")] = "model",
+    target: Annotated[
+        str,
+        typer.Option(metavar="CLASS", help="The class explained: predicted, label, runner-up, or a number."),
+    ] = "predicted",
+    clip: Annotated[bool, typer.Option("--clip", help="Keep augmented images within [0, 1].")] = False,
+    weights: options.Weights = "default",
+    num_classes: options.NumClasses = None,
+    classes: options.Classes = None,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    size: options.Size = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", help="Audit a random sample of N images.")] = None,
+    batch_size: Annotated[int, typer.Option(metavar="N", help="Images per pass.")] = 16,
+    seed: options.Seed = 0,
+) -> int:
+    """Score attribution methods and control heatmaps on a classifier and its images.
+
+    Writes tables, summary.json and report.html to the run's folder. Exit status: 0 done, 1 no image
+    could be used, 2 it could not start.
+    """
+    from heatlift.run.plan import configured
+
+    chosen = {
+        name: options.words(text)
+        for name, text in (("methods", methods), ("controls", controls), ("operations", operations))
+        if text is not None
+    }
+    config = configured(
+        data=data,
+        model=model,
+        weights=weights,
+        num_classes=num_classes,
+        classes=str(classes) if classes is not None else None,
+        mean=options.channels("--mean", mean),
+        std=options.channels("--std", std),
+        size=size,
+        space=space,
+        target=int(target) if target.lstrip("-").isdigit() else target,
+        clip=clip,
+        limit=limit,
+        batch_size=batch_size,
+        seed=seed,
+        **chosen,
+    )
+    return run_and_report(config, out)
+
+
+audit.__doc__ = f"{audit.__doc__}\n\n    {EXAMPLE}"
+
+
+def run_and_report(config: Any, out: Path) -> int:
+    """Run an audit, write its report and print what was found; returns the exit status."""
+    from heatlift.cli import progress
+    from heatlift.report import write_report
+    from heatlift.run.audit import prepare, run
+
+    audit = prepare(config, command=["heatlift", *sys.argv[1:]])
+    print(f"{audit.classifier.name}: {audit.classifier.num_classes} classes, {len(audit.items)} images")
+    for reason in audit.refused.values():
+        print(f"left out: {reason}")
+    with progress.shown() as shown:
+        summary = run(audit, out, shown)
+    report = write_report(out)
+    counts, pace = summary["counts"], summary["run"]["images_per_second"]
+    print(f"\n{summary['verdict']}\n")
+    print(f"images: {counts['ok']} audited, {counts['failed']} failed{_reasons(counts['failures'])}")
+    if counts["labelled"]:
+        print(f"predictions: {counts['correct']} correct, {counts['wrong']} wrong")
+    if pace:
+        print(f"pace: {pace:.2f} images per second")
+    print(f"report: {report}")
+    if not counts["ok"]:
+        print("heatlift: no image could be used: see the reasons above", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _reasons(failures: dict[str, int]) -> str:
+    return f" ({'; '.join(f'{count} {reason}' for reason, count in failures.items())})" if failures else ""

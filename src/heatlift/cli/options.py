@@ -1,0 +1,62 @@
+"""Options that several commands share, and how their text becomes values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from heatlift.errors import HeatliftError
+
+NETWORK = "Network"
+
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="SPEC",
+        help="demo, torchvision:NAME, timm:NAME, or package.module:function of your own.",
+        rich_help_panel=NETWORK,
+    ),
+]
+Weights = Annotated[
+    str,
+    typer.Option(
+        metavar="FILE|default|random", help="A .safetensors, .pt or .pth file; nothing is unpickled."
+    ),
+]
+NumClasses = Annotated[int | None, typer.Option(metavar="N", help="Number of the network's outputs.")]
+Classes = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Class names, one a line, in the order of the outputs.")
+]
+Mean = Annotated[str | None, typer.Option(metavar="R,G,B", help="Override the network's own mean.")]
+Std = Annotated[
+    str | None, typer.Option(metavar="R,G,B", help="Override the network's own standard deviation.")
+]
+Size = Annotated[
+    int | None, typer.Option(metavar="N", help="Override the input's height and width in pixels.")
+]
+Seed = Annotated[int, typer.Option(metavar="N", help="Seed of everything random.")]
+
+
+def words(text: str) -> tuple[str, ...]:
+    """``a,b`` -> ("a", "b"); ``none`` or nothing -> ()."""
+    found = tuple(word.strip() for word in text.split(",") if word.strip())
+    return () if found == ("none",) else found
+
+
+def channels(option: str, text: str | None) -> tuple[float, float, float] | None:
+    """``0.5,0.5,0.5`` -> three numbers.
+
+    Raises:
+        HeatliftError: not three numbers.
+    """
+    if text is None:
+        return None
+    try:
+        red, green, blue = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise HeatliftError(f"{option} '{text}': give three numbers, such as 0.485,0.456,0.406") from error
+    return red, green, blue

@@ -1,0 +1,46 @@
+"""How far a run is: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from heatlift.run.audit import Progress
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+@contextmanager
+def shown() -> Iterator[Progress]:
+    """A progress display for the time of the block, on standard error."""
+    if not sys.stderr.isatty():
+        yield _lines()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def update(done: int, total: int, step: str) -> None:
+            bar.update(task, completed=done, total=total, description=step)
+
+        yield update
+
+
+def _lines() -> Progress:
+    """A line when the step changes, and one every few seconds while it lasts."""
+    last_step, last_time = "", 0.0
+
+    def update(done: int, total: int, step: str) -> None:
+        nonlocal last_step, last_time
+        now = time.monotonic()
+        if step != last_step or now - last_time > SECONDS_BETWEEN_LINES or done == total:
+            print(f"{step}: {done}/{total} images", file=sys.stderr, flush=True)
+            last_step, last_time = step, now
+
+    return update

@@ -1,0 +1,155 @@
+"""The examples of a run as small pictures that live inside the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from heatlift.errors import HeatliftError
+from heatlift.report.wording import clean, number, shorten
+
+MOST = 12
+"""Examples in a report; a run may keep more."""
+
+SIDE = 136
+"""The longer side of a picture in the page, in pixels."""
+
+LONGEST = 36
+"""Characters of a class name; of a list of synonyms, as ImageNet has them, the first ones are kept."""
+
+SATURATED = 99.0
+"""The percentile of |h| at which the colours end, so that a few extreme pixels leave the others visible."""
+
+# blue - white - red, the ends of ColorBrewer's RdBu: lightness falls evenly on both sides of zero
+_STOPS = (
+    (5, 48, 97),
+    (67, 147, 195),
+    (209, 229, 240),
+    (255, 255, 255),
+    (253, 219, 199),
+    (214, 96, 77),
+    (103, 0, 31),
+)
+_LEVELS = 63  # odd, so that zero has a colour of its own
+
+
+@dataclass(frozen=True)
+class Map:
+    """One heatmap's picture and the largest absolute value in it."""
+
+    method: str
+    source: str
+    largest: str
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image of the run with the heatmaps of every method."""
+
+    name: str
+    why: str
+    label: str
+    predicted: str
+    confidence: str
+    correct: bool | None
+    source: str
+    maps: tuple[Map, ...]
+
+
+def read_examples(run: Path, classes: Sequence[str] | None) -> tuple[Example, ...]:
+    """The first twelve of RUN/examples; none where the folder is missing.
+
+    Raises:
+        HeatliftError: an example cannot be read.
+    """
+    return tuple(_example(path, classes) for path in sorted((run / "examples").glob("[!.]*.npz"))[:MOST])
+
+
+def class_name(index: int | None, classes: Sequence[str] | None) -> str:
+    """The name of a class, or its number where the run has no names."""
+    if index is None or index < 0:
+        return "unknown"
+    if classes is None or index >= len(classes):
+        return f"class {index}"
+    name = clean(classes[index])
+    synonyms = len(name) > LONGEST and name[:LONGEST].rpartition(", ")[0]
+    return synonyms or shorten(name, LONGEST)
+
+
+def diverging(heatmap: npt.NDArray[np.float64]) -> Image.Image:
+    """(h, w) signed values -> blue below zero, white at zero, red above, the same limit on both sides."""
+    limit = float(np.percentile(np.abs(heatmap), SATURATED)) or float(np.abs(heatmap).max()) or 1.0
+    level = np.rint((np.clip(heatmap / limit, -1, 1) + 1) / 2 * (_LEVELS - 1)).astype(np.uint8)
+    picture = Image.fromarray(level)
+    picture.putpalette(_palette())
+    return picture
+
+
+def _palette() -> list[int]:
+    places = np.linspace(0, len(_STOPS) - 1, _LEVELS)
+    channels = [np.interp(places, range(len(_STOPS)), channel) for channel in zip(*_STOPS, strict=True)]
+    colours: list[int] = np.rint(np.stack(channels, axis=1)).astype(int).ravel().tolist()
+    return colours
+
+
+def _example(path: Path, classes: Sequence[str] | None) -> Example:
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            image, heatmaps = file["image"], file["heatmaps"].astype(np.float64)
+            scales, methods = file["scales"], [str(name) for name in file["methods"]]
+            name, why = str(file["name"]), str(file["why"])
+            label, predicted, confidence = (
+                int(file["label"]),
+                int(file["predicted"]),
+                float(file["confidence"]),
+            )
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise HeatliftError(f"{path} is not a readable example ({error}): remove it and ask again") from error
+    maps = zip(methods, heatmaps, scales.tolist(), strict=True)
+    return Example(
+        name=clean(name),
+        why=clean(why),
+        label=class_name(label, classes),
+        predicted=class_name(predicted, classes),
+        confidence=number(confidence),
+        correct=None if label < 0 else label == predicted,
+        source=_photograph(image),
+        maps=tuple(_map(method, heatmap.sum(axis=0), scale) for method, heatmap, scale in maps),
+    )
+
+
+def _map(method: str, heatmap: npt.NDArray[np.float64], scale: float) -> Map:
+    height, width = heatmap.shape
+    size = _fit(width, height)
+    small = Image.fromarray(heatmap.astype(np.float32)).resize(size, Image.Resampling.BOX)
+    picture = diverging(np.asarray(small, dtype=np.float64))
+    return Map(
+        clean(method),
+        _uri(picture, "PNG", optimize=True),
+        f"{float(np.abs(heatmap).max()) * scale:.3g}".replace("-", "−"),
+    )
+
+
+def _photograph(image: npt.NDArray[np.uint8]) -> str:
+    picture = Image.fromarray(image)
+    return _uri(picture.resize(_fit(*picture.size), Image.Resampling.LANCZOS), "JPEG", quality=82)
+
+
+def _fit(width: int, height: int) -> tuple[int, int]:
+    """At most ``SIDE`` on the longer side, and never enlarged."""
+    ratio = min(1.0, SIDE / max(width, height))
+    return max(1, round(width * ratio)), max(1, round(height * ratio))
+
+
+def _uri(picture: Image.Image, kind: str, **options: int | bool) -> str:
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode('ascii')}"

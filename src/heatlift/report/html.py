@@ -1,0 +1,80 @@
+"""The page as one self-contained HTML file: no request leaves it, and nothing from the run is trusted."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from heatlift.errors import HeatliftError
+from heatlift.report.figures import draw
+from heatlift.report.pages import Page, build_page
+from heatlift.report.plates import Plate
+
+
+def write_report(run: Path, out: Path | None = None) -> Path:
+    """Write the report of a finished run to ``out`` (RUN/report.html by default) and return its path.
+
+    The file appears under its name only when it is complete.
+
+    Raises:
+        HeatliftError: ``run`` is not a finished run, or ``out`` is a folder.
+    """
+    target = out if out is not None else run / "report.html"
+    if target.is_dir():
+        raise HeatliftError(f"{target} is a folder: give the file that the report is to be written to")
+    page = render(build_page(run))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.partial")
+    partial.write_text(page, encoding="utf-8")
+    partial.replace(target)
+    return target
+
+
+def render(page: Page) -> str:
+    """The page as HTML; the same page gives the same text, byte for byte."""
+    script = _asset("report.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    return (
+        _environment()
+        .get_template("report.html.jinja")
+        .render(
+            page=page,
+            policy=f"{policy}; base-uri 'none'; form-action 'none'",
+            style=Markup(_asset("report.css")),
+            script=Markup(script),
+        )
+    )
+
+
+def _drawn(plate: Plate) -> Markup:
+    return Markup(draw(plate))
+
+
+def _breakable(text: str) -> Markup:
+    """The escaped text, with places where a long name may break: after ``_``, ``/``, ``:`` and ``.``."""
+    return Markup(re.sub(r"([_/:.])(?=\w)", r"\1<wbr>", str(escape(text))))
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("heatlift.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"draw": _drawn, "breakable": _breakable}
+    return environment
+
+
+def _asset(name: str) -> str:
+    return (files("heatlift.report") / "templates" / name).read_text(encoding="utf-8")

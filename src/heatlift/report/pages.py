@@ -1,0 +1,170 @@
+"""The report as plain data: words, formatted numbers and figures' contents, in the order of the page."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from heatlift.report import findings, plates
+from heatlift.report.distributions import Distribution, read_distributions
+from heatlift.report.heatmaps import Example, read_examples
+from heatlift.report.plates import Plate, ScoresOf
+from heatlift.report.settings import Entry, Section, explained, sections
+from heatlift.report.summary import Audit, MethodSummary, read_audit
+from heatlift.report.tables import Table, baselines_table, methods_table
+from heatlift.report.wording import bounds_text, clean, listing, shorten, value_text
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One heatmap's figures, of which the reader chooses, and its name in the list."""
+
+    identity: str
+    name: str
+    control: bool
+    chosen: bool
+    plates: tuple[Plate, ...]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What has no figures, why, and how many images that concerns; a refused method concerns all."""
+
+    where: str
+    reason: str
+    images: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything that the report prints."""
+
+    title: str
+    verdict: str
+    labelled: bool
+    facts: tuple[Entry, ...]
+    lead: tuple[Plate, ...]
+    boxplots: tuple[Plate, ...]
+    choices: tuple[Choice, ...]
+    baseline_plate: Plate | None
+    baselines: Table | None
+    methods: Table
+    examples: tuple[Example, ...]
+    failures: tuple[Failure, ...]
+    explained: tuple[Entry, ...]
+    command: str
+    settings: tuple[Section, ...]
+    version: str
+
+
+def build_page(run: Path) -> Page:
+    """Read a finished run and lay out its report.
+
+    Raises:
+        HeatliftError: the folder is not a finished run, or a file in it cannot be read.
+    """
+    audit = read_audit(run)
+    scores, confidence = read_distributions(run)
+    classes = audit.section("model").get("classes")
+    return Page(
+        title=_title(audit),
+        verdict=clean(audit.verdict),
+        labelled=audit.count("labelled") > 0,
+        facts=_facts(audit),
+        lead=_lead(audit, scores, confidence),
+        boxplots=plates.box_plates(audit, scores),
+        choices=_choices(audit, scores),
+        baseline_plate=plates.baseline_plate(audit),
+        baselines=baselines_table(audit),
+        methods=methods_table(audit),
+        examples=read_examples(run, classes if isinstance(classes, list) else None),
+        failures=tuple(_failures(audit)),
+        explained=explained(audit),
+        command=shlex.join(clean(part) for part in audit.run.get("command") or ()),
+        settings=sections(audit),
+        version=clean(audit.run.get("version") or ""),
+    )
+
+
+def _title(audit: Audit) -> str:
+    """What was audited: which classifier, on which images."""
+    model, data = audit.section("model"), audit.section("data")
+    spec, name = clean(model.get("spec") or "a classifier"), clean(model.get("name") or "")
+    also = f" ({shorten(name, 40)})" if name and name not in spec else ""
+    folder = _folder(PurePath(str(data.get("path") or "")))
+    return f"Heatmaps of {shorten(spec, 60)}{also} on {shorten(folder, 60)}"
+
+
+def _folder(path: PurePath) -> str:
+    """The folder's name; with its parent's where it only says which part of the data it is."""
+    if path.name.lower() in {"test", "train", "val", "valid", "validation", "images", "data"}:
+        return "/".join(path.parts[-2:]).replace("//", "/")
+    return path.name or "unnamed images"
+
+
+def _facts(audit: Audit) -> tuple[Entry, ...]:
+    facts = [Entry("Images", f"{audit.count('images'):,}")]
+    if audit.count("labelled"):
+        facts += [
+            Entry("Accuracy", value_text(audit.accuracy, 2), bounds_text(audit.accuracy, 2)),
+            Entry("Correct", f"{audit.count('correct'):,}"),
+            Entry("Wrong", f"{audit.count('wrong'):,}"),
+        ]
+    else:
+        facts.append(Entry("Labels", "none"))
+    return (*facts, Entry("Failed", f"{audit.count('failed'):,}"))
+
+
+def _lead(audit: Audit, scores: ScoresOf, confidence: Distribution | None) -> tuple[Plate, ...]:
+    """The first screen's two figures; without labels there is no correct and wrong to compare."""
+    first = _most_telling(audit, scores)
+    if first is None or not audit.count("labelled"):
+        return ()
+    auroc = plates.auroc_plate(audit)
+    closer = plates.closer_plate(audit, first, scores[first.name, first.operation], confidence)
+    return (auroc, closer) if auroc is not None else (closer,)
+
+
+def _choices(audit: Audit, scores: ScoresOf) -> tuple[Choice, ...]:
+    first = _most_telling(audit, scores)
+    drawn = sorted((m for m in audit.methods if (m.name, m.operation) in scores), key=lambda m: m.control)
+    return tuple(
+        Choice(
+            identity=f"choice-{place}",
+            name=clean(findings.name_of(method)),
+            control=method.control,
+            chosen=method is first,
+            plates=plates.side_plates(
+                audit, method, scores[method.name, method.operation], f"choice-{place}"
+            ),
+        )
+        for place, method in enumerate(drawn)
+    )
+
+
+def _most_telling(audit: Audit, scores: ScoresOf) -> MethodSummary | None:
+    """The heatmap with the largest gap; the first one where no gap is known."""
+
+    def order(method: MethodSummary) -> tuple[bool, float]:
+        return not method.control, method.gap.value if method.gap is not None else float("-inf")
+
+    drawn = (m for m in audit.methods if (m.name, m.operation) in scores)
+    return max(drawn, key=order, default=None)
+
+
+def _failures(audit: Audit) -> Iterable[Failure]:
+    """Images first; then what only some heatmaps failed at, alike ones together; then refused methods."""
+    images = {str(reason): int(n) for reason, n in (audit.counts.get("failures") or {}).items()}
+    for reason, n in sorted(images.items()):
+        yield Failure("the image itself", clean(reason), f"{n:,}")
+    alike: dict[tuple[str, int], list[str]] = {}
+    for method in audit.methods:
+        for reason, n in method.failures.items():
+            if n != images.get(reason):
+                alike.setdefault((reason, n), []).append(clean(findings.name_of(method)))
+    for (reason, n), names in sorted(alike.items()):
+        yield Failure(listing(names), clean(reason), f"{n:,}")
+    for name, reason in audit.section("refused").items():
+        yield Failure(clean(name), f"refused: {clean(reason)}", "all")

@@ -1,0 +1,154 @@
+"""What a finished run's two JSON files say, as typed records; a figure that is not known is None."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from heatlift.errors import HeatliftError
+from heatlift.run.record import read_json, read_record
+from heatlift.statistics import Figure
+
+FORMAT = 1
+"""The format of summary.json that this report reads."""
+
+SIGNALS = {
+    "confidence": "largest softmax probability",
+    "max_logit": "largest raw logit",
+    "margin": "largest minus second largest probability",
+    "entropy": "of the softmax; low means sure",
+    "energy": "of the logits; low means sure",
+}
+"""The classifier's own signals, which a heatmap's label-free score has to beat."""
+
+
+@dataclass(frozen=True)
+class Known(Figure):
+    """A figure that could be computed; one that could not is None throughout the report."""
+
+    value: float
+
+
+@dataclass(frozen=True)
+class MethodSummary:
+    """One heatmap under one operation."""
+
+    name: str
+    operation: str
+    control: bool
+    n: int
+    n_failed: int
+    failures: Mapping[str, int]
+    gap: Known | None
+    auroc_label: Known | None
+    auroc_label_free: Known | None
+    auroc_difference: Known | None
+    accuracy_before: Known | None
+    accuracy_after: Known | None
+    delta_p_label: Known | None
+    co_predicted: Known | None
+    completeness_median: float | None
+    completeness_worst: float | None
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Audit:
+    """A finished audit: the whole of run.json, and summary.json's figures."""
+
+    run: Mapping[str, Any]
+    counts: Mapping[str, Any]
+    timing: Mapping[str, Any]
+    accuracy: Known | None
+    verdict: str
+    baselines: Mapping[str, Mapping[str, Known | None]]
+    methods: tuple[MethodSummary, ...]
+
+    def count(self, what: str) -> int:
+        """How many images are ``images``, ``ok``, ``failed``, ``labelled``, ``correct`` or ``wrong``."""
+        return int(self.counts.get(what) or 0)
+
+    def section(self, name: str) -> Mapping[str, Any]:
+        """A part of run.json; empty where it has none."""
+        return _mapping(self.run.get(name))
+
+    @property
+    def confidence(self) -> Known | None:
+        """The AUROC of plain confidence."""
+        return self.baselines.get("confidence", {}).get("auroc")
+
+
+def read_audit(folder: Path) -> Audit:
+    """Read RUN/run.json and RUN/summary.json.
+
+    Raises:
+        HeatliftError: the folder is not a run, has no summary yet, or is of another format.
+    """
+    run = read_record(folder)
+    path = folder / "summary.json"
+    if not path.is_file():
+        raise HeatliftError(
+            f"{folder} has no summary yet: start the same `heatlift audit` again, it finishes the run"
+        )
+    summary = read_json(path)
+    if summary.get("format") != FORMAT:
+        raise HeatliftError(
+            f"{path} has format {summary.get('format')}, this heatlift reads {FORMAT}: "
+            "use the version that wrote it"
+        )
+    return Audit(
+        run=run,
+        counts=_mapping(summary.get("counts")),
+        timing={**_mapping(run.get("timing")), **_mapping(summary.get("run"))},
+        accuracy=_figure(summary.get("accuracy")),
+        verdict=str(summary.get("verdict") or ""),
+        baselines={
+            name: {key: _figure(entry) for key, entry in _mapping(figures).items()}
+            for name, figures in _mapping(summary.get("baselines")).items()
+        },
+        methods=tuple(_method(entry) for entry in summary.get("methods") or ()),
+    )
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
+
+
+def _figure(entry: object) -> Known | None:
+    fields = _mapping(entry)
+    value = _number(fields.get("value"))
+    if value is None:
+        return None
+    return Known(value, _number(fields.get("low")), _number(fields.get("high")), int(fields.get("n") or 0))
+
+
+def _method(entry: Mapping[str, Any]) -> MethodSummary:
+    def figure(name: str) -> Known | None:
+        return _figure(entry.get(name))
+
+    return MethodSummary(
+        name=str(entry["method"]),
+        operation=str(entry["operation"]),
+        control=bool(entry.get("control")),
+        n=int(entry.get("n") or 0),
+        n_failed=int(entry.get("n_failed") or 0),
+        failures=_mapping(entry.get("failures")),
+        gap=figure("gap"),
+        auroc_label=figure("auroc_label"),
+        auroc_label_free=figure("auroc_label_free"),
+        auroc_difference=figure("auroc_difference"),
+        accuracy_before=figure("accuracy_before"),
+        accuracy_after=figure("accuracy_after"),
+        delta_p_label=figure("delta_p_label"),
+        co_predicted=figure("co_predicted"),
+        completeness_median=_number(entry.get("completeness_median")),
+        completeness_worst=_number(entry.get("completeness_worst")),
+        verdict=str(entry.get("verdict") or ""),
+    )

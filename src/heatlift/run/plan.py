@@ -1,0 +1,99 @@
+"""What a run is to do: its configuration, its shards, and which of them are left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from heatlift.attribution import METHODS
+from heatlift.controls import CONTROLS
+from heatlift.data import Item
+from heatlift.errors import HeatliftError
+
+
+class AuditConfig(BaseModel):
+    """Everything that decides an audit's figures: the same configuration gives the same tables."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: str
+    model: str
+    weights: str = "default"
+    num_classes: int | None = Field(None, ge=1)
+    classes: str | None = None
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    size: int | None = Field(None, ge=1, le=4096)
+    methods: tuple[str, ...] = tuple(METHODS)
+    controls: tuple[str, ...] = tuple(CONTROLS)
+    operations: tuple[Literal["add", "multiply"], ...] = ("add", "multiply")
+    space: Literal["model", "pixel"] = "model"
+    target: int | Literal["predicted", "label", "runner-up"] = "predicted"
+    clip: bool = False
+    limit: int | None = Field(None, ge=1)
+    batch_size: int = Field(16, ge=1)
+    shard_size: int = Field(64, ge=1)
+    seed: int = Field(0, ge=0)
+
+
+_REASONS = {"target": "choose predicted, label, runner-up or a class number"}
+"""What to say of a setting where pydantic's own words would not help."""
+
+
+def configured(**settings: Any) -> AuditConfig:
+    """A configuration from settings of any origin.
+
+    Raises:
+        HeatliftError: an unknown, repeated or impossible setting, in one line.
+    """
+    try:
+        config = AuditConfig(**settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        reason = _REASONS.get(name, first["msg"].lower())
+        raise HeatliftError(f"--{name.replace('_', '-')} {first['input']!r}: {reason}") from error
+    for option, names in (
+        ("methods", config.methods),
+        ("controls", config.controls),
+        ("operations", config.operations),
+    ):
+        repeated = {name for name in names if names.count(name) > 1}
+        if repeated:
+            raise HeatliftError(f"--{option}: {', '.join(sorted(repeated))} is given more than once")
+    unknown = [name for name in config.controls if name not in CONTROLS]
+    if unknown:
+        raise HeatliftError(f"unknown control '{unknown[0]}': choose from {', '.join(CONTROLS)}")
+    if not config.methods:
+        raise HeatliftError(f"no method to audit: choose from {', '.join(METHODS)}")
+    if not config.operations:
+        raise HeatliftError("no operation: choose add, multiply or both")
+    return config
+
+
+def shards(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
+    """Cut items into slices of nearly equal length, none longer than ``size``.
+
+    Nearly equal, so that no slice is left with a single image: the shuffled control needs a second.
+    """
+    count = -(-len(items) // size)
+    return [items[len(items) * k // count : len(items) * (k + 1) // count] for k in range(count)]
+
+
+def differences(before: Any, now: Any, prefix: str = "") -> list[str]:
+    """What differs between two records of plain values, one line each: ``setting: was 1, is 2``."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        found = []
+        for key in [*before, *(k for k in now if k not in before)]:
+            found += differences(before.get(key), now.get(key), f"{prefix}.{key}".lstrip("."))
+        return found
+    if before == now:
+        return []
+    return [f"{prefix.replace('_', ' ')}: was {_brief(before)}, is {_brief(now)}"]
+
+
+def _brief(value: Any) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= 60 else text[:57] + "..."

