@@ -13,8 +13,8 @@ from heatlift.run.verdicts import (
     audit_verdict,
     control_verdict,
     discoveries,
+    equalling_control,
     method_verdict,
-    separating_control,
 )
 from heatlift.statistics import Figure
 
@@ -152,22 +152,28 @@ def test_the_best_score_and_confidence_are_named(rng: np.random.Generator) -> No
     assert f"the best label-free score of 2 tested, better/multiply, has {best.value:.2f} [" in words
 
 
-def test_a_gap_that_a_control_shows_too_is_the_labels(rng: np.random.Generator) -> None:
+def test_a_gap_that_a_control_shows_as_well_is_the_labels(rng: np.random.Generator) -> None:
     confidence = normal(rng, 1.5)
-    strong, weak = (0.78, 0.7, 0.85), (0.55, 0.48, 0.62)
+    strong, weak = (0.78, 0.7, 0.85), (0.60, 0.53, 0.67)
     method = finding("saliency/add", normal(rng, 0), confidence, strong)
-    noise = finding("noise/add", normal(rng, 0), confidence, (0.11, 0.07, 0.16))
-    image = finding("image/add", normal(rng, 0), confidence, (0.60, 0.53, 0.67))
-    blind = finding("noise/add", normal(rng, 0), confidence, weak)
-    elsewhere = finding("noise/multiply", normal(rng, 0), confidence, strong)
-    zero = finding("zero/add", np.zeros(N), confidence, strong)
-    suffix = "; the gap is the label's: noise separates them too (AUROC 0.11)"
+    noise = finding("noise/add", normal(rng, 0), confidence, (0.85, 0.80, 0.90))
+    image = finding("image/add", normal(rng, 0), confidence, (0.80, 0.75, 0.85))
+    assert equalling_control(method, [method, image, noise]) is noise
+    suffix = "; the gap is the label's: noise shows it too (AUROC 0.85)"
     assert method_verdict(method, [method, noise, image]).endswith(suffix)
-    for control in (blind, elsewhere, zero):
-        assert "the gap" not in method_verdict(method, [method, control])
-    gapless = replace(method, auroc_label=Figure(*weak, N))
+    # A control that separates less well, the other way round, elsewhere, or not at all, does not show it.
+    weaker = finding("noise/add", normal(rng, 0), confidence, weak)
+    reverse = finding("noise/add", normal(rng, 0), confidence, (0.11, 0.07, 0.16))
+    elsewhere = finding("noise/multiply", normal(rng, 0), confidence, (0.85, 0.80, 0.90))
+    blind = finding("noise/add", normal(rng, 0), confidence, (0.79, 0.45, 0.95))
+    zero = finding("zero/add", np.zeros(N), confidence, (0.85, 0.80, 0.90))
+    for control in (weaker, reverse, elsewhere, blind, zero):
+        words = method_verdict(method, [method, control])
+        assert words.endswith("; the gap needs the label (AUROC 0.78 with it)")
+    gapless = replace(method, auroc_label=Figure(0.55, 0.48, 0.62, N))
     assert "the gap" not in method_verdict(gapless, [gapless, noise])
-    assert separating_control([method, image], "add") is image
+    knowing = finding("deeplift/add", normal(rng, 2), confidence, strong)
+    assert "the gap" not in method_verdict(knowing, [knowing, weaker])
 
 
 def test_what_a_control_shows(rng: np.random.Generator) -> None:

@@ -34,6 +34,7 @@ class _Found:
     std: Sequence[float] = (1.0, 1.0, 1.0)
     framing: Framing = _PLAIN
     classes: Sequence[str] | None = None
+    name: str | None = None
 
 
 def load(
@@ -86,7 +87,7 @@ def load(
         std=found.std if std is None else std,
         framing=framing,
         classes=found.classes if classes is None else classes,
-        name=spec,
+        name=found.name or spec,
         device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
     )
 
@@ -127,7 +128,7 @@ def _demo(name: str, weights: str, num_classes: int | None) -> _Found:
         # The package names its entries after another implementation, in the same order and shapes.
         renamed = dict(zip(network.state_dict(), state.values(), strict=True))
         network.load_state_dict(renamed)
-    return replace(found, mean=(0.498, 0.498, 0.498), std=(0.502, 0.502, 0.502))
+    return replace(found, mean=(0.498,) * 3, std=(0.502,) * 3, name="EfficientNet-Lite0")
 
 
 def _torchvision(name: str, weights: str, num_classes: int | None) -> _Found:

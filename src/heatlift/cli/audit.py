@@ -53,7 +53,7 @@ def audit(
     """Score attribution methods and control heatmaps on a classifier and its images.
 
     Writes tables, summary.json and report.html to the run's folder. Exit status: 0 done, 1 no image
-    could be used, 2 it could not start.
+    could be used or the zero control is not zero, 2 it could not start.
     """
     from heatlift.run.plan import configured
 
@@ -108,8 +108,9 @@ def run_and_report(config: Any, out: Path) -> int:
     print(f"report: {report}")
     if not counts["ok"]:
         print("heatlift: no image could be used: see the reasons above", file=sys.stderr)
-        return 1
-    return 0
+    if not summary["sound"]:
+        print("heatlift: a zero heatmap changed the scores: do not use these figures", file=sys.stderr)
+    return 0 if counts["ok"] and summary["sound"] else 1
 
 
 def _reasons(failures: dict[str, int]) -> str:

@@ -118,7 +118,7 @@ def read_scores(run: Path, predictions: Predictions) -> Iterator[PairScores]:
     bounds = np.searchsorted(pair[order], np.arange(len(pairs) + 1))
     figures = table.drop_columns(["image", "method", "operation"])
     for name, start, stop in zip(pairs.to_pylist(), bounds[:-1], bounds[1:], strict=True):
-        method, operation = name.split("\n")
+        method, operation = name.rsplit("\n", 1)
         rows = order[start:stop]
         seen = np.bincount(places[rows], minlength=len(predictions.images))
         for found, what, remedy in (

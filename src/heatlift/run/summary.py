@@ -15,7 +15,7 @@ import numpy as np
 from heatlift.comparison import Comparison, compare
 from heatlift.ranking import FigureName, FloatArray, Ranking
 from heatlift.run.columns import Mask, PairScores, Predictions, read_predictions, read_scores
-from heatlift.run.verdicts import Finding, audit_verdict, control_verdict, method_verdict
+from heatlift.run.verdicts import Finding, audit_verdict, broken_findings, control_verdict, method_verdict
 from heatlift.statistics import (
     Figure,
     bootstrap,
@@ -97,6 +97,7 @@ def summarise(run: Path, seed: int = 0, resamples: int = 1000) -> dict[str, Any]
             "failures": predictions.failures,
         },
         "accuracy": share(n_correct, n).as_json() if n else None,
+        "sound": not broken_findings(findings),
         "verdict": audit_verdict(findings, n_ok, n_correct, n - n_correct),
         "baselines": _baselines(predictions, labelled, settings),
         "methods": [

@@ -100,21 +100,25 @@ def discoveries(findings: Sequence[Finding]) -> dict[str, Comparison]:
     }
 
 
-def separating_control(findings: Sequence[Finding], operation: str) -> Finding | None:
-    """The control heatmap (not zero) that separates correct from wrong best when the label is used.
+def equalling_control(finding: Finding, findings: Sequence[Finding]) -> Finding | None:
+    """The control (not zero) that separates as well as a method does when the label is used, if any.
 
-    It separates if its auroc_label's interval excludes 0.5, on either side, given enough images.
+    Its auroc_label's interval excludes 0.5 on the same side, under the same operation, and its AUROC is
+    at least as far from 0.5; given enough images. Of several, the one farthest from 0.5.
     """
+    distance = (finding.auroc_label.value or 0.5) - 0.5
+
+    def equals(control: Finding) -> bool:
+        label = control.auroc_label
+        same_side = label.above(0.5) if distance > 0 else label.below(0.5)
+        return same_side and abs((label.value or 0.5) - 0.5) >= abs(distance)
+
     found = [
-        finding
-        for finding in findings
-        if finding.control
-        and finding.method != "zero"
-        and finding.operation == operation
-        and not finding.too_few
-        and finding.auroc_label.excludes(0.5)
+        one
+        for one in findings
+        if one.control and one.method != "zero" and one.operation == finding.operation and not one.too_few
     ]
-    return max(found, key=lambda finding: abs((finding.auroc_label.value or 0.5) - 0.5), default=None)
+    return max(filter(equals, found), key=lambda one: abs((one.auroc_label.value or 0.5) - 0.5), default=None)
 
 
 def method_verdict(finding: Finding, findings: Sequence[Finding]) -> str:
@@ -125,19 +129,31 @@ def method_verdict(finding: Finding, findings: Sequence[Finding]) -> str:
       so: "tells no more", with the p-value that says otherwise.
     - The difference's interval lies below 0 read forward and backward: "tells less".
     - Otherwise: "tells no more".
-    - If its score with the label separates correct from wrong (interval excludes 0.5) and a control
-      under the same operation does too: "the gap is the label's".
+    - If its score with the label separates correct from wrong (interval excludes 0.5): where a control
+      does so as well (`equalling_control`), "the gap is the label's"; otherwise, where the label-free
+      score does not separate on the same side, "the gap needs the label".
     """
     compared = finding.compared
     few = finding.too_few
     if few or compared is None:
         return few or NO_LABELS
     told = _told(finding.name, compared, corrected(findings))
-    control = separating_control(findings, finding.operation)
-    if control and finding.auroc_label.excludes(0.5):
-        shown = _number(control.auroc_label)
-        told += f"; the gap is the label's: {control.method} separates them too (AUROC {shown})"
-    return told
+    return told + _gap_aside(finding, compared, findings)
+
+
+def _gap_aside(finding: Finding, compared: Comparison, findings: Sequence[Finding]) -> str:
+    """Whose the gap between correct and wrong images is, where there is one."""
+    label, free = finding.auroc_label, compared.score
+    if not label.excludes(0.5):
+        return ""
+    control = equalling_control(finding, findings)
+    if control is not None:
+        return (
+            f"; the gap is the label's: {control.method} shows it too (AUROC {_number(control.auroc_label)})"
+        )
+    if (label.above(0.5) and free.above(0.5)) or (label.below(0.5) and free.below(0.5)):
+        return ""
+    return f"; the gap needs the label (AUROC {_number(label)} with it)"
 
 
 def _told(name: str, compared: Comparison, p: dict[str, float]) -> str:
@@ -191,7 +207,7 @@ def audit_verdict(findings: Sequence[Finding], n_ok: int, n_correct: int, n_wron
     among `discoveries`; the best one is that with the highest AUROC, in the direction in which it is
     read.
     """
-    broken = [finding for finding in findings if _unchanged(finding) and finding.largest_co > ZERO_TOLERANCE]
+    broken = broken_findings(findings)
     if broken:
         return (
             f"BROKEN AUDIT: a zero heatmap changes nothing, yet {broken[0].name} has CO scores up to "
@@ -232,6 +248,11 @@ def audit_verdict(findings: Sequence[Finding], n_ok: int, n_correct: int, n_wron
         "Each was tested on its own; whether it only tells the predicted classes apart was not tested."
         f"{doubt}"
     )
+
+
+def broken_findings(findings: Sequence[Finding]) -> list[Finding]:
+    """The zero controls whose CO score is not 0, although they change no pixel: trust nothing."""
+    return [finding for finding in findings if _unchanged(finding) and finding.largest_co > ZERO_TOLERANCE]
 
 
 def _unchanged(finding: Finding) -> bool:
