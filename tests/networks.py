@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+import timm
 import torch
 import torchvision
 from torch import Tensor, nn
@@ -25,10 +26,13 @@ def calibrated(network: nn.Module, images: Tensor) -> nn.Module:
 
 @cache
 def classifier(name: str, size: int = 64, dtype: torch.dtype = torch.float64) -> Classifier:
-    """A torchvision network with calibrated random weights, made once for all tests."""
+    """A real network with calibrated random weights, made once for all tests."""
     torch.manual_seed(0)
     options = {"init_weights": True} if name == "googlenet" else {}
-    network = torchvision.models.get_model(name, weights=None, num_classes=10, **options).to(dtype)
+    if name == "vit_tiny":
+        network = timm.create_model("vit_tiny_patch16_224", num_classes=10, img_size=size).to(dtype)
+    else:
+        network = torchvision.models.get_model(name, weights=None, num_classes=10, **options).to(dtype)
     calibrated(network, torch.rand(4, 3, size, size, dtype=dtype))
     return Classifier(network, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), size=size, name=name)
 
@@ -85,6 +89,38 @@ class _Small(nn.Module):
         hidden = self.relu(self.conv2(self.pool(self.relu(self.conv1(inputs)))))
         out: Tensor = self.head(hidden.mean(dim=(2, 3))) * 8
         return out
+
+
+def small_with_a_norm() -> Classifier:
+    """Divides by a norm, for which there is no rule."""
+    network = _Small()
+    plain = network.forward
+
+    def forward(inputs: Tensor) -> Tensor:
+        out = plain(inputs)
+        return out / torch.linalg.vector_norm(out, dim=1, keepdim=True)
+
+    network.forward = forward  # type: ignore[method-assign]
+    return Classifier(network, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), size=32)
+
+
+def masked() -> Classifier:
+    """Writes its ReLU as a product with a mask, which leaves no trace that could be read."""
+    network = _Small()
+    network.relu = _Masked()  # type: ignore[assignment]
+    return Classifier(network, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), size=32)
+
+
+class _Masked(nn.Module):
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs * (inputs > 0).to(inputs.dtype)
+
+
+def no_convolution() -> Classifier:
+    """A linear network, on which layer_gradcam has nothing to stand."""
+    return Classifier(
+        nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 3), nn.ReLU(), nn.Linear(3, 3)), size=32
+    )
 
 
 def not_a_network() -> int:

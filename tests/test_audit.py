@@ -196,13 +196,18 @@ def test_without_labels_only_label_free_figures_are_there(tmp_path: Path) -> Non
 
 def test_a_method_that_does_not_apply_is_left_out_with_its_reason(data: Path, tmp_path: Path) -> None:
     config = configured(
-        data=str(data), model="torchvision:mobilenet_v3_small", weights="random", num_classes=3, size=32,
-        methods=("saliency", "deeplift"), controls=(), limit=2,
-    )  # fmt: skip
+        data=str(data),
+        model="networks:small_with_a_norm",
+        methods=("saliency", "deeplift"),
+        controls=(),
+        limit=2,
+    )
     run(prepare(config), tmp_path / "run", quiet)
     found = hl.read(tmp_path / "run")
-    assert "Mul" in found.record["refused"]["deeplift"]
+    assert "LinalgVectorNorm" in found.record["refused"]["deeplift"]
     assert set(found.scores["method"].to_pylist()) == {"saliency"}
+    layerless = configured(data=str(data), model="networks:no_convolution", controls=(), limit=2)
+    assert "needs a convolution" in prepare(layerless).refused["layer_gradcam"]
     only = configured(**(config.model_dump() | {"methods": ("deeplift",)}))
     with pytest.raises(hl.HeatliftError, match="none of the methods applies: deeplift does not apply"):
         prepare(only)

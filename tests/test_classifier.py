@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from heatlift import Classifier, HeatliftError, co_score
+from heatlift import Classifier, HeatliftError, Refused, attribute, co_score
 from networks import classifier, images
 
 
@@ -83,8 +83,8 @@ def test_probabilities_are_refused(outputs: int, last: object) -> None:
     ("network", "options", "message"),
     [
         (Head(4, lambda z: (z, z)), {}, "returned tuple"),
-        (Head(4, lambda z: z[:, :, None]), {}, r"returned shape \(2, 4, 1\)"),
-        (Head(4, lambda z: z[:1]), {}, "1 rows of logits for 2 images"),
+        (Head(4, lambda z: z[:, :, None]), {}, r"returned shape \(2, 4, 1\) for 2 images"),
+        (Head(4, lambda z: z[:1]), {}, r"shape \(1, 4\) for 2 images"),
         (nn.Linear(5, 5), {}, r"does not run on images \(n, 3, 8, 8\)"),
         (Head(4), {"classes": ["a", "b"]}, "2 class names for 4 outputs"),
         (Head(4), {"mean": (0.5,)}, "give three values"),
@@ -158,3 +158,73 @@ def test_describe_is_plain_data() -> None:
         "std": [1.0, 1.0, 1.0],
     }
     assert (facts["parameters"], facts["classes"], facts["num_classes"]) == (16, ["a", "b", "c", "d"], 4)
+
+
+def test_a_network_that_squeezes_its_output_keeps_its_classes_for_one_image() -> None:
+    clf = Classifier(Head(4, lambda z: z.squeeze()), size=8)
+    x = images(3, 8, torch.float32)
+    assert clf(x[:1]).shape == (1, 4)
+    torch.testing.assert_close(clf(x)[:1], clf(x[:1]))
+    single = Classifier(Head(1, lambda z: z.squeeze()), size=8)
+    assert single(x[:1]).shape == (1, 2)
+    torch.testing.assert_close(single(x)[:1], single(x[:1]))
+
+
+def test_the_two_readings_of_one_output_explain_opposite_things() -> None:
+    clf, x = Classifier(Head(1), size=8), images(3, 8, torch.float32)
+    for method in ("saliency", "input_x_gradient", "deeplift"):
+        for_zero, for_one = (attribute(clf, x, method, target=target) for target in (0, 1))
+        assert torch.equal(for_zero, -for_one)
+        assert (for_one.abs().amax(dim=(1, 2, 3)) > 0).all()
+
+
+class WritesIntoItsInput(nn.Module):
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs.sub_(0.5).mean(dim=(2, 3))
+
+
+def test_the_caller_s_images_are_never_written_to() -> None:
+    clf = Classifier(WritesIntoItsInput(), size=8)
+    x = images(2, 8, torch.float32).contiguous(memory_format=torch.channels_last)
+    before = x.clone()
+    clf(x)
+    clf(x, space="model")
+    attribute(clf, x, "saliency")
+    assert torch.equal(x, before)
+
+
+def test_images_are_floating_point_with_three_channels() -> None:
+    clf = Classifier(Head(4), size=8)
+    for x, message in (
+        (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), "torch.uint8: expected floating point"),
+        (torch.zeros(1, 1, 8, 8), r"shape \(1, 1, 8, 8\): expected \(n, 3"),
+    ):
+        with pytest.raises(HeatliftError, match=message):
+            clf(x)
+        with pytest.raises(HeatliftError, match=message):
+            attribute(clf, x, "saliency")
+
+
+class Frozen(nn.Module):
+    def forward(self, inputs: Tensor) -> Tensor:
+        with torch.no_grad():
+            return inputs.mean(dim=(2, 3))
+
+
+def test_a_network_without_gradients_is_refused_not_broken() -> None:
+    with pytest.raises(Refused, match="carries no gradient back"):
+        attribute(Classifier(Frozen(), size=8), torch.rand(1, 3, 8, 8), "saliency")
+
+
+def test_a_caller_without_gradients_gets_heatmaps_all_the_same() -> None:
+    clf, x = classifier("resnet18"), images(1)
+    with torch.no_grad():
+        inside = attribute(clf, x, "deeplift")
+    assert torch.equal(inside, attribute(clf, x, "deeplift"))
+
+
+def test_many_sigmoids_are_refused_like_one() -> None:
+    with pytest.raises(HeatliftError, match="probabilities, not raw logits"):
+        Classifier(Head(5, torch.sigmoid), size=8)
+    with pytest.raises(HeatliftError, match="give three values"):
+        Classifier(Head(5), size=8, std=(float("inf"), 1.0, 1.0))

@@ -55,12 +55,17 @@ def test_check(capsys: pytest.CaptureFixture[str]) -> None:
     assert "3 x 32 x 32" in said
     assert "mean (0.5, 0.5, 0.5)" in said
     assert "its rule reaches 2 ReLU calls" in said
-    assert "first convolution: conv1" in said
-    assert run(["check", "torchvision:mobilenet_v3_small", "--weights", "random", "--size", "64"]) == 0
+    assert "layer conv1; others with layer_gradcam@NAME" in said
+    assert run(["check", "networks:small_with_a_norm"]) == 0
     lines = capsys.readouterr().out.splitlines()
     (deeplift,) = (line for line in lines if line.startswith("deeplift"))
     assert "refused" in deeplift
-    assert "Mul (9)" in deeplift
+    assert "LinalgVectorNorm (1)" in deeplift
+    assert run(["check", "networks:masked"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (deeplift,) = (line for line in lines if line.startswith("deeplift"))
+    assert "refused" in deeplift
+    assert "misses the logit's rise" in deeplift
 
 
 def prepared(tmp_path: Path, data: Path) -> dict[str, str]:

@@ -8,14 +8,8 @@ import numpy as np
 import pytest
 
 from heatlift.comparison import compare_aurocs
-from heatlift.run.verdicts import (
-    Finding,
-    audit_verdict,
-    control_verdict,
-    discoveries,
-    equalling_control,
-    method_verdict,
-)
+from heatlift.run.evidence import Finding, discoveries, equalling_control
+from heatlift.run.verdicts import audit_verdict, control_verdict, method_verdict
 from heatlift.statistics import Figure
 
 N, WRONG = 400, 100
@@ -187,8 +181,16 @@ def test_what_a_control_shows(rng: np.random.Generator) -> None:
     knowing = finding("image/add", normal(rng, 3), confidence)
     assert "tells more than confidence does" in control_verdict(knowing)
     method = finding("saliency/add", normal(rng, 3), confidence)
-    assert "A control, image/add, does too" in audit([method, knowing])
-    assert "A control" not in audit([method, noise])
+    shadowed = audit([method, knowing])
+    assert shadowed.startswith("No heatmap here was found to say more")
+    assert "but so has image/add, which explains nothing" in shadowed
+    assert method_verdict(method, [method, knowing]).endswith(
+        "the control image: it is not the heatmap's doing"
+    )
+    assert audit([method, noise]).startswith("1 of 1 label-free scores tested were found to say more")
+    # Under the other operation a control's success says nothing about this one.
+    elsewhere = finding("image/multiply", normal(rng, 3), confidence)
+    assert discoveries([method, elsewhere]).keys() == {"saliency/add"}
 
 
 def test_a_zero_heatmap_with_a_score_breaks_the_audit(rng: np.random.Generator) -> None:

@@ -14,10 +14,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from heatlift.backward import Rule
 from heatlift.classifier import Classifier
-from heatlift.errors import HeatliftError, Refused
+from heatlift.errors import HeatliftError, Refused, first_line
 from heatlift.passes import Baseline, Passes
-from heatlift.rules import Rule
 from heatlift.types import Space, Target
 
 COMPLETENESS_TOLERANCE = 0.01
@@ -219,25 +219,53 @@ class Attributor:
 
     def __call__(self, images: Tensor, target: Target = None) -> dict[str, Attribution | Refused]:
         """Heatmaps of images (n, 3, h, w) in [0, 1], or why a method does not apply, by request name."""
-        wanted = {request.method.rule for request in self.requests}
         inputs = self.classifier.inputs(images, self.space)
-        passes = Passes(
-            self.classifier,
-            inputs,
-            target,
-            space=self.space,
-            layers=dict.fromkeys(request.layer for request in self.requests if request.layer is not None),
-            rules=wanted != {"plain"},
-            baseline=self._baseline(inputs) if "rescale" in wanted else None,
-        )
-        return {request.name: self._read(passes, request) for request in self.requests}
+        # Also for a caller who has switched gradients off.
+        with torch.enable_grad():
+            try:
+                return self._all(inputs, target, self.requests)
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError as error:
+                if all(request.method.rule == "plain" for request in self.requests):
+                    raise
+                return self._without_rules(inputs, target, error)
+
+    def _without_rules(
+        self, inputs: Tensor, target: Target, error: RuntimeError
+    ) -> dict[str, Attribution | Refused]:
+        """The plain methods alone, after something that the rules met: the others must not suffer from it."""
+        plain = [request for request in self.requests if request.method.rule == "plain"]
+        # Raises where it is the network's own failure.
+        found = self._all(inputs, target, plain) if plain else {}
+        self.classifier(inputs, self.space)
+        reason = Refused(f"its rule can't be applied to this network: {first_line(error)}")
+        return {request.name: found.get(request.name, reason) for request in self.requests}
+
+    def _all(
+        self, inputs: Tensor, target: Target, requests: Sequence[Request]
+    ) -> dict[str, Attribution | Refused]:
+        wanted = {request.method.rule for request in requests}
+        try:
+            passes = Passes(
+                self.classifier,
+                inputs,
+                target,
+                space=self.space,
+                layers=dict.fromkeys(request.layer for request in requests if request.layer is not None),
+                rules=wanted != {"plain"},
+                baseline=self._baseline(inputs) if "rescale" in wanted else None,
+            )
+        except Refused as refusal:
+            return dict.fromkeys((request.name for request in requests), refusal)
+        return {request.name: self._read(passes, request) for request in requests}
 
     def _read(self, passes: Passes, request: Request) -> Attribution | Refused:
         rule = request.method.rule
         try:
             heatmaps = request.method.compute(passes, request.layer).detach()
         except Refused as refusal:
-            return Refused(f"{request.name} does not apply to {self.classifier.name}: {refusal}")
+            return refusal
         return Attribution(
             heatmaps,
             passes.target,
@@ -290,13 +318,12 @@ def attribute(
     request = requested(classifier, method, layer)
     attribution = Attributor(classifier, [request], space, baseline)(images, target)[request.name]
     if isinstance(attribution, Refused):
-        raise attribution
-    if attribution.completeness is not None and bool(
-        (attribution.completeness > COMPLETENESS_TOLERANCE).any()
-    ):
+        raise Refused(f"{method} does not apply to {classifier.name}: {attribution}")
+    complete = attribution.completeness
+    if complete is not None and not bool((complete <= COMPLETENESS_TOLERANCE).all()):
         raise Refused(
             f"{method} is not complete on {classifier.name}: its sum misses the logit's rise by up to "
-            f"{float(attribution.completeness.max()):.0%}"
+            f"{float(complete.max()):.1%}"
         )
     return attribution.heatmaps
 

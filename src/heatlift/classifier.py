@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from heatlift.errors import HeatliftError
+from heatlift.errors import HeatliftError, first_line
 from heatlift.score import looks_like_probabilities
 from heatlift.types import Framing, Space
 
@@ -60,6 +61,7 @@ class Classifier:
         if not bool((self.std > 0).all()):
             raise HeatliftError(f"std {tuple(std)}: every value must be above 0")
         self.name = name or type(network).__name__
+        self.single_output = False
         self.num_classes = self._probe()
         if classes is not None and len(classes) != self.num_classes:
             raise HeatliftError(f"{len(classes)} class names for {self.num_classes} outputs of {self.name}")
@@ -75,13 +77,13 @@ class Classifier:
         Raises:
             HeatliftError: not a batch of three-channel images.
         """
-        if images.ndim != 4 or images.shape[1] != 3:
-            raise HeatliftError(f"images of shape {tuple(images.shape)}: expected (n, 3, height, width)")
-        inputs = self.normalise(images) if space == "pixel" else images.to(self.device, self.dtype)
+        images = self._checked(images)
+        inputs = self.normalise(images) if space == "pixel" else images
         with untouched(self.network):
-            # Convolutions follow their input's memory layout, and this one is several times as fast.
-            output = self.network(inputs.contiguous(memory_format=torch.channels_last))
-        logits = _logits(output, self.name)
+            # A copy, since a network may write into its input; in the layout in which convolutions, which
+            # follow their input's, are several times as fast.
+            output = self.network(inputs.clone(memory_format=torch.channels_last))
+        logits = self._logits(output, len(images))
         return logits if logits.dtype == torch.float64 else logits.float()
 
     def normalise(self, images: Tensor) -> Tensor:
@@ -96,11 +98,12 @@ class Classifier:
         """Images in [0, 1] as they look in a space, (n, 3, h, w), on the network's device.
 
         Raises:
-            HeatliftError: an unknown space.
+            HeatliftError: an unknown space, or no batch of three-channel floating-point images.
         """
         if space not in ("model", "pixel"):
             raise HeatliftError(f"unknown space '{space}': choose model or pixel")
-        return self.normalise(images) if space == "model" else images.to(self.device, self.dtype)
+        images = self._checked(images)
+        return self.normalise(images) if space == "model" else images
 
     @cached_property
     def layers(self) -> dict[str, tuple[int, ...]]:
@@ -141,10 +144,27 @@ class Classifier:
             },
         }
 
+    def _checked(self, images: Tensor) -> Tensor:
+        """Images in the network's own type and place."""
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise HeatliftError(f"images of shape {tuple(images.shape)}: expected (n, 3, height, width)")
+        if not images.is_floating_point():
+            raise HeatliftError(f"images of type {images.dtype}: expected floating point, pixels in [0, 1]")
+        return images.to(self.device, self.dtype)
+
     def _per_channel(self, what: str, values: Sequence[float]) -> Tensor:
-        if len(values) != 3:
+        if len(values) != 3 or not all(map(math.isfinite, values)):
             raise HeatliftError(f"{what} {tuple(values)}: give three values, one per channel")
         return torch.tensor(list(values), device=self.device, dtype=self.dtype).view(1, 3, 1, 1)
+
+    def explained(self, logits: Tensor, target: Tensor) -> Tensor:
+        """The number that an attribution explains, (n,): the target's logit, from logits (n, C).
+
+        Of a network with one output it is the target's logit less the other one, z or -z: the first of
+        the two logits is 0 whatever the image.
+        """
+        of_target = logits.gather(1, target.unsqueeze(1)).squeeze(1)
+        return of_target - (logits.sum(dim=1) - of_target) if self.single_output else of_target
 
     def _probe(self) -> int:
         """Run the network once, so that what can't work is said before any image is read."""
@@ -152,23 +172,35 @@ class Classifier:
         noise = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(0))
         images = noise.to(self.device, self.dtype).requires_grad_()
         try:
-            with untouched(self.network):
-                output = self.network(self.normalise(images))
+            with torch.enable_grad(), untouched(self.network):
+                output = _tensor(self.network(self.normalise(images)), self.name)
         except (RuntimeError, ValueError, TypeError, IndexError, AssertionError, AttributeError) as error:
-            line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise HeatliftError(
-                f"{self.name} does not run on images (n, 3, {height}, {width}): {line} (another --size?)"
+                f"{self.name} does not run on images (n, 3, {height}, {width}): {first_line(error)} "
+                "(another --size?)"
             ) from error
-        logits = _logits(output, self.name)
-        if len(logits) != len(images):
-            raise HeatliftError(f"{self.name} gave {len(logits)} rows of logits for {len(images)} images")
-        single_output = isinstance(output, Tensor) and output.numel() == len(images)
-        if looks_like_probabilities(logits) or (single_output and _ends_with_sigmoid(output)):
+        self.single_output = output.numel() == len(images)
+        logits = self._logits(output, len(images))
+        if looks_like_probabilities(logits) or _ends_with_sigmoid(output):
             raise HeatliftError(
                 f"{self.name} returns probabilities, not raw logits: remove its final softmax or sigmoid, "
                 "every score here is defined on logits"
             )
         return logits.shape[1]
+
+    def _logits(self, output: Any, n: int) -> Tensor:
+        """Logits (n, C) of n images from whatever the network returned."""
+        found = _tensor(output, self.name)
+        if self.single_output and found.numel() == n:
+            z = found.reshape(n)
+            return torch.stack([torch.zeros_like(z), z], dim=1)
+        # A network that squeezes its output gives one image's logits without the first dimension.
+        found = found.unsqueeze(0) if n == 1 and found.ndim == 1 else found
+        if found.ndim != 2 or len(found) != n:
+            raise HeatliftError(
+                f"{self.name} returned shape {tuple(found.shape)} for {n} images: expected (n, classes)"
+            )
+        return found
 
 
 @contextmanager
@@ -189,21 +221,14 @@ def untouched(network: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def _logits(output: Any, name: str) -> Tensor:
-    """The logits (n, C) in whatever a network returned."""
+def _tensor(output: Any, name: str) -> Tensor:
+    """The tensor in whatever a network returned: itself, or its ``logits``."""
     if isinstance(output, dict):
         output = output.get("logits")
     elif not isinstance(output, Tensor):
         output = getattr(output, "logits", output)
     if not isinstance(output, Tensor) or not output.is_floating_point():
         raise HeatliftError(f"{name} returned {type(output).__name__}: expected logits of shape (n, classes)")
-    if output.ndim == 1 or (output.ndim == 2 and output.shape[1] == 1):
-        z = output.reshape(-1)
-        return torch.stack([torch.zeros_like(z), z], dim=1)
-    if output.ndim != 2:
-        raise HeatliftError(
-            f"{name} returned shape {tuple(output.shape)}: expected logits of shape (n, classes)"
-        )
     return output
 
 

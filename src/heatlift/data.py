@@ -104,7 +104,7 @@ def find_images(data: str | Path, num_classes: int, classes: Sequence[str] | Non
         rows = read_manifest(root, num_classes, classes)
         return _dataset(root.parent, "manifest", (Item(_name(Path(row[0])), row[1], row[2]) for row in rows))
     if suffix in EXTENSIONS:
-        raise HeatliftError(f"{data} is a single image: give its folder, or use heatlift explain {data}")
+        raise HeatliftError(f"{data} is a single image: give its folder")
     raise HeatliftError(f"{data} is neither a folder nor a .csv or .parquet manifest with path,label")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import torch
 from torch import Tensor
 
 LINEAR_NODES = frozenset(
@@ -16,18 +17,22 @@ LINEAR_NODES = frozenset(
     "CudnnConvolution SlowConv2D ThnnConv2D MkldnnLinear Linear NativeBatchNorm CudnnBatchNorm "
     "MiopenBatchNorm BatchNorm Add Sub Rsub Neg Mul Div Sum Mean AdaptiveAvgPool2D AvgPool2D AvgPool1D "
     "AdaptiveAvgPool1D View ReshapeAlias UnsafeView Reshape T Transpose Permute Expand ExpandAs Clone Alias "
-    "Contiguous ToCopy Copy CopySlices AsStrided Cat Stack Split SplitWithSizes Chunk Unbind Slice Select "
+    "Contiguous ToCopy Copy CopyBackwards AsStrided Cat Stack Split SplitWithSizes Chunk Unbind Slice Select "
     "Index IndexSelect Gather Narrow Squeeze Unsqueeze ConstantPadNd ReflectionPad2D ReplicationPad2D "
     "UpsampleBilinear2D UpsampleNearest2D UpsampleBicubic2D PixelShuffle Roll Flip Unfold Im2Col Col2Im "
     "Repeat Movedim Swapaxes".split()
 )
 """Nodes that are linear in the activations, under the conditions of `_is_linear`."""
 
-RELU_NODES = frozenset("Relu Hardtanh Threshold Clamp ClampMin".split())
-"""Nodes that are, or may be, a ReLU."""
+SMOOTH_NODES = frozenset(
+    "Mul Div Bmm Mm Baddbmm Addcmul Pow Sqrt Rsqrt Exp Log Sigmoid Tanh Silu Gelu Softmax LogSoftmax "
+    "Logsumexp NativeLayerNorm NativeGroupNorm LinalgVectorNorm Norm Var Std VarMean StdMean Sin Cos "
+    "Erf".split()
+)
+"""Nodes that are not linear, and no ReLU either."""
 
-RULE_NODES = frozenset(("_Elementwise", "_MaxPool"))
-"""The nodes of `heatlift.rules`, which follow a rule."""
+RULE_NODES = frozenset("Elementwise MaxPool Bilinear Division Softmax Normalisation Attention".split())
+"""The nodes of `heatlift.backward`, which follow a rule."""
 
 
 def uncovered(output: Tensor) -> Counter[str]:
@@ -45,9 +50,19 @@ def uncovered(output: Tensor) -> Counter[str]:
             continue
         seen.add(node)
         waiting.extend(following for following, _ in node.next_functions)
-        if not _is_linear(node):
+        if _masks(node):
+            found["product with a mask"] += 1
+        elif not _is_linear(node):
             found[_kind(node)] += 1
     return found
+
+
+def _masks(node: Any) -> bool:
+    """Whether a product's other factor is true or false, as in the ReLU that is written x * (x > 0)."""
+    if _kind(node) != "Mul":
+        return False
+    factors = (getattr(node, f"_saved_{name}", None) for name in ("self", "other"))
+    return any(isinstance(factor, Tensor) and factor.dtype == torch.bool for factor in factors)
 
 
 def _kind(node: Any) -> str:

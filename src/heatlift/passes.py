@@ -11,15 +11,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from heatlift.backward import Call, Rule
 from heatlift.classifier import Classifier
 from heatlift.errors import HeatliftError, Refused
-from heatlift.graph import RELU_NODES, uncovered
-from heatlift.rules import Reference, Rule, Rules
+from heatlift.graph import SMOOTH_NODES, uncovered
+from heatlift.rules import Rules
 from heatlift.types import Space, Target
 
 
 class Passes:
     """One forward pass of a batch, and the backward passes that methods ask of it, each done once.
+
+    Raises:
+        Refused: no gradient comes back from the network's output.
 
     Args:
         classifier: the network.
@@ -46,6 +50,7 @@ class Passes:
         self.baseline = baseline
         self.inputs = inputs.detach().clone().requires_grad_()
         self.activations: dict[str, Tensor] = {}
+        self._repeated: set[str] = set()
         self._gradients: dict[Rule, tuple[Tensor, ...]] = {}
         self._rules = Rules(reference=baseline.calls if baseline is not None else None) if rules else None
         with ExitStack() as stack:
@@ -54,10 +59,18 @@ class Passes:
             if self._rules is not None:
                 stack.enter_context(self._rules)
             self.logits = classifier(self.inputs, space)
+        if self.logits.grad_fn is None:
+            raise Refused("the network's output carries no gradient back to the image")
         self.target = chosen_class(target, self.logits.detach())
 
     def gradient(self, rule: Rule = "plain", layer: str | None = None) -> Tensor:
-        """Gradient of the target's logit under a rule, for the input or for a kept layer."""
+        """Gradient of the target's logit under a rule, for the input or for a kept layer.
+
+        Raises:
+            Refused: the layer ran more than once, or the rule can't be applied.
+        """
+        if layer in self._repeated:
+            raise Refused(f"layer '{layer}' runs more than once in a forward pass: choose another layer")
         if rule not in self._gradients:
             names = list(self.activations) if rule == "plain" else []
             of = [self.inputs, *(self.activations[name] for name in names)]
@@ -73,14 +86,14 @@ class Passes:
         """How many ReLU calls the rules cover.
 
         Raises:
-            Refused: the network has none, or some that the rules do not reach.
+            Refused: the network has none, or some may be where the rules do not reach.
         """
         assert self._rules is not None
-        missed = {kind: count for kind, count in self.uncovered.items() if kind in RELU_NODES}
+        missed = [f"{kind} ({count})" for kind, count in self.uncovered.items() if kind not in SMOOTH_NODES]
         if missed:
             raise Refused(
-                f"{sum(missed.values())} ReLU calls of the network are out of the rule's reach "
-                f"({', '.join(missed)}: scripted code or a custom autograd function)"
+                "its rule would have to reach every ReLU, and these steps of the network, out of its reach, "
+                f"are or may hide one: {', '.join(missed)}"
             )
         if not self._rules.relu_calls:
             met = ", ".join(sorted(self._rules.calls)) or "none"
@@ -93,7 +106,7 @@ class Passes:
         """Relative difference (n,) between a heatmap's sum and the logit's rise from the baseline."""
         assert self.baseline is not None
         after = self._explained().detach()
-        before = self.baseline.logits.gather(1, self.target.unsqueeze(1)).squeeze(1)
+        before = self.classifier.explained(self.baseline.logits, self.target)
         rise = after - before
         # Where image and baseline happen to have nearly the same logit, relative to the logits themselves.
         scale = torch.maximum(rise.abs(), 0.01 * (after.abs() + before.abs()))
@@ -105,14 +118,14 @@ class Passes:
         return uncovered(self.logits)
 
     def _explained(self) -> Tensor:
-        return self.logits.gather(1, self.target.unsqueeze(1)).squeeze(1)
+        return self.classifier.explained(self.logits, self.target)
 
     def _kept(self, name: str) -> Any:
         """A forward hook that keeps a layer's feature map, as a context manager."""
 
         def keep(module: nn.Module, args: Any, output: Any) -> Tensor:
             if name in self.activations:
-                raise Refused(f"layer '{name}' runs more than once in a forward pass: choose another layer")
+                self._repeated.add(name)
             self.activations[name] = output
             # The network goes on with a copy: a ReLU in place would write into the kept map.
             copy: Tensor = output.clone()
@@ -127,12 +140,12 @@ class Baseline:
 
     inputs: Tensor
     logits: Tensor
-    calls: Reference
+    calls: list[Call]
 
     @classmethod
     def run(cls, classifier: Classifier, inputs: Tensor, space: Space) -> Baseline:
         """Run the network on baseline inputs (n, 3, h, w) given in a space."""
-        calls = Reference()
+        calls: list[Call] = []
         with torch.no_grad(), Rules(record=calls):
             logits = classifier(inputs, space)
         return cls(inputs, logits, calls)

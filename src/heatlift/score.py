@@ -57,10 +57,15 @@ def co_score(before: Tensor, after: Tensor, labels: Tensor) -> Tensor:
             "these look like probabilities (all in [0, 1], every row sums to 1): "
             "the CO score is defined on raw logits, before any softmax"
         )
+    return logit_gain(before, after, labels)
+
+
+def logit_gain(before: Tensor, after: Tensor, labels: Tensor) -> Tensor:
+    """`co_score` without its checks, for logits that are known to be some: (n, C), (n, C), (n,) -> (n,)."""
     delta = after - before
     column = labels.long().unsqueeze(1)
     # The others are summed without the label, not by subtraction: so two classes mirror each other exactly.
-    others = delta.scatter(1, column, 0).sum(dim=1) / (classes - 1)
+    others = delta.scatter(1, column, 0).sum(dim=1) / (delta.shape[1] - 1)
     return delta.gather(1, column).squeeze(1) - others
 
 

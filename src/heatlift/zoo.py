@@ -45,6 +45,7 @@ def load(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     size: int | None = None,
+    resize: int | None = None,
     device: torch.device | str | None = None,
     seed: int = 0,
 ) -> Classifier:
@@ -57,7 +58,10 @@ def load(
             or a ``.safetensors``, ``.pt`` or ``.pth`` file. Nothing is ever unpickled.
         num_classes: the number of outputs, where it is not the published network's.
         classes: names, one per output.
-        mean, std, size: override the configuration; ``size`` is the input's height and width in pixels.
+        mean, std: override the configuration.
+        size: the input's height and width in pixels: images are scaled to it by their shorter side and
+            cut from the centre, as with ``Classifier(size=...)``.
+        resize: what the shorter side is scaled to before the centre is cut, if not to the size.
         device: where to run; by default a GPU where there is one.
         seed: of random weights.
 
@@ -80,16 +84,18 @@ def load(
             raise HeatliftError(f"unknown model '{spec}': give {KINDS}")
     if str(weights) not in ("default", "random"):
         load_weights(found.network, Path(weights))
-    framing = found.framing if size is None else _resized(found.framing, size)
-    return Classifier(
+    classifier = Classifier(
         found.network,
         mean=found.mean if mean is None else mean,
         std=found.std if std is None else std,
-        framing=framing,
+        framing=_reframed(found.framing, size, resize),
         classes=found.classes if classes is None else classes,
         name=found.name or spec,
         device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
     )
+    if num_classes is not None and classifier.num_classes != max(num_classes, 2):
+        raise HeatliftError(f"{spec} has {classifier.num_classes} classes, not {num_classes}")
+    return classifier
 
 
 def read_classes(path: Path) -> list[str]:
@@ -246,14 +252,14 @@ def _from_hub(what: str, make: Callable[[], nn.Module]) -> nn.Module:
         ) from error
 
 
-def _resized(framing: Framing, size: int) -> Framing:
-    """The same proportion of the photograph at another input size."""
-    if size < 1:
-        raise HeatliftError(f"size {size}: give the input's height and width in pixels, such as 224")
-    if isinstance(framing.resize, tuple):
-        height, width = (round(r * size / c) for r, c in zip(framing.resize, framing.crop, strict=True))
-        return replace(framing, resize=(height, width), crop=(size, size))
-    return replace(framing, resize=round(framing.resize * size / min(framing.crop)), crop=(size, size))
+def _reframed(framing: Framing, size: int | None, resize: int | None) -> Framing:
+    """The framing with the user's own size, or scale before the cut."""
+    for option, value in (("size", size), ("resize", resize)):
+        if value is not None and value < 1:
+            raise HeatliftError(f"--{option} {value}: give a number of pixels, such as 224")
+    if size is not None:
+        framing = replace(framing, resize=size, crop=(size, size))
+    return framing if resize is None else replace(framing, resize=resize)
 
 
 def _similar(name: str, names: Sequence[str]) -> str:

@@ -20,6 +20,7 @@ def check(
     mean: options.Mean = None,
     std: options.Std = None,
     size: options.Size = None,
+    resize: options.Resize = None,
     seed: options.Seed = 0,
 ) -> None:
     """Load a network and say its input, classes, preprocessing, and which methods apply.
@@ -36,9 +37,11 @@ def check(
         mean=options.channels("--mean", mean),
         std=options.channels("--std", std),
         size=size,
+        resize=resize,
         seed=seed,
     )
-    from heatlift.applicability import applicability
+    from heatlift.applicability import noise, shown, tried
+    from heatlift.attribution import METHODS
 
     facts = classifier.describe()
     preprocessing = facts["preprocessing"]
@@ -57,8 +60,8 @@ def check(
         else "feature maps   none"
     )
     print()
-    for method, applies, why in applicability(classifier, seed):
-        print(f"{method:<17} {'applies' if applies else 'refused':<8} {why}")
+    for trial in tried(classifier, list(METHODS), noise(classifier, 2, seed)):
+        print(f"{trial.name:<17} {'refused' if trial.why_not else 'applies':<8} {shown(trial)}")
 
 
 def _three(values: list[float]) -> str:

@@ -36,7 +36,12 @@ Std = Annotated[
     str | None, typer.Option(metavar="R,G,B", help="Override the network's own standard deviation.")
 ]
 Size = Annotated[
-    int | None, typer.Option(metavar="N", help="Override the input's height and width in pixels.")
+    int | None,
+    typer.Option(metavar="N", help="Override the input's height and width, in pixels."),
+]
+Resize = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Scale the shorter side to N before the centre is cut. [--size]"),
 ]
 Seed = Annotated[int, typer.Option(metavar="N", help="Seed of everything random.")]
 

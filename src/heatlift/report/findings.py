@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from heatlift.report.distributions import Distribution
 from heatlift.report.summary import Audit, Known, MethodSummary
 from heatlift.report.wording import count, interval, listing, number, value_text
-from heatlift.run.verdicts import ENOUGH
+from heatlift.run.evidence import ENOUGH
 
 DONE = {"add": "Added", "multiply": "Multiplied"}
 

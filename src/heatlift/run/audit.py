@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import heatlift
-from heatlift.applicability import refusals
-from heatlift.attribution import Attributor, Request, methods, requested
+from heatlift.applicability import applicable
+from heatlift.attribution import Request, methods
 from heatlift.classifier import Classifier
 from heatlift.controls import CONTROLS
 from heatlift.data import Dataset, Item, find_images
@@ -78,6 +78,7 @@ def prepare(config: AuditConfig, command: Sequence[str] = ()) -> Audit:
         mean=config.mean,
         std=config.std,
         size=config.size,
+        resize=config.resize,
         seed=config.seed,
     )
     data = find_images(config.data, classifier.num_classes, classifier.classes)
@@ -88,12 +89,10 @@ def prepare(config: AuditConfig, command: Sequence[str] = ()) -> Audit:
         )
     if config.target == "label" and any(item.label is None for item in items):
         raise HeatliftError(f"--target label: some images of {config.data} have no label")
-    requests = [requested(classifier, name) for name in config.methods]
-    refused = refusals(classifier, requests, config.space, config.seed)
-    if len(refused) == len(requests):
+    requests, refused = applicable(classifier, config.methods, config.space, config.seed)
+    if not requests:
         raise HeatliftError("none of the methods applies: " + "; ".join(refused.values()))
-    applicable = [request for request in requests if request.name not in refused]
-    return Audit(config, classifier, data, items, applicable, refused, command)
+    return Audit(config, classifier, data, items, requests, refused, command)
 
 
 def run(audit: Audit, folder: Path, progress: Progress) -> dict[str, Any]:
@@ -103,8 +102,7 @@ def run(audit: Audit, folder: Path, progress: Progress) -> dict[str, Any]:
         HeatliftError: the folder holds something else, or an audit with another configuration.
     """
     record = _opened(audit, folder)
-    attributor = Attributor(audit.classifier, audit.requests, audit.config.space)
-    work = ShardAudit(audit.classifier, attributor, audit.config)
+    work = ShardAudit(audit.classifier, audit.requests, audit.config)
     shards = dict(enumerate(plan.shards(audit.items, audit.config.shard_size)))
     there = parts(folder, "predictions") & parts(folder, "scores")
     left = {number: items for number, items in shards.items() if number not in there}
@@ -120,9 +118,10 @@ def run(audit: Audit, folder: Path, progress: Progress) -> dict[str, Any]:
     run_shards(folder, left, work, finished)
     progress(total, total, "choosing examples")
     write_examples(folder, work, audit.items)
-    write_json(folder / "run.json", record | {"status": "finished"})
     progress(total, total, "figures and intervals")
-    return write_summary(folder, audit.config.seed)
+    summary = write_summary(folder, audit.config.seed)
+    write_json(folder / "run.json", record | {"status": "finished"})
+    return summary
 
 
 @dataclass

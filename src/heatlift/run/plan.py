@@ -32,6 +32,7 @@ class AuditConfig(BaseModel):
     space: Literal["model", "pixel"] = "model"
     target: int | Literal["predicted", "label", "runner-up"] = "predicted"
     clip: bool = False
+    resize: int | None = Field(None, ge=1, le=4096)
     limit: int | None = Field(None, ge=1)
     batch_size: int = Field(16, ge=1)
     shard_size: int = Field(64, ge=1)

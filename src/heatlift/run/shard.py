@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from heatlift.attribution import COMPLETENESS_TOLERANCE, Attributor
+from heatlift.attribution import COMPLETENESS_TOLERANCE, Attribution, Attributor, Request
 from heatlift.augmentation import augment, rescale
 from heatlift.classifier import Classifier
 from heatlift.controls import CONTROLS
@@ -17,10 +17,13 @@ from heatlift.data import Item
 from heatlift.errors import Refused
 from heatlift.images import Batch, batches
 from heatlift.run.plan import AuditConfig
-from heatlift.score import class_probability, co_score, confidence_measures
+from heatlift.score import class_probability, confidence_measures, logit_gain
 from heatlift.types import OK, Target
 
 Rows = list[dict[str, Any]]
+
+Lent = tuple[str, Tensor, str]
+"""An image's name, its raw heatmap (3, h, w) by the first method, and that map's status."""
 
 NOT_FINITE = "the network returned NaN or infinite logits"
 ALONE = "no other readable image in this shard"
@@ -68,8 +71,13 @@ class ShardAudit:
     """
 
     classifier: Classifier
-    attributor: Attributor
+    requests: Sequence[Request]
     config: AuditConfig
+
+    def __post_init__(self) -> None:
+        self._attributor = Attributor(self.classifier, self.requests, self.config.space)
+        # On its own, for the single image that lends its heatmap to the first one of a shard.
+        self._lender = Attributor(self.classifier, self.requests[:1], self.config.space)
 
     def __call__(self, items: Sequence[Item]) -> dict[str, Rows]:
         """Rows of the tables ``predictions`` and ``scores`` for all items, readable or not."""
@@ -85,7 +93,7 @@ class ShardAudit:
                 tables["scores"] += scores
         return tables
 
-    def heatmaps(self, batch: Batch, previous: tuple[str, Tensor] | None) -> Iterator[Maps]:
+    def heatmaps(self, batch: Batch, previous: Lent | None) -> Iterator[Maps]:
         """Every method's and then every control's heatmaps for a batch, rescaled.
 
         Args:
@@ -93,34 +101,27 @@ class ShardAudit:
             previous: name and heatmap of the image before the batch, for the shuffled control.
         """
         inputs = self.classifier.inputs(batch.images, self.config.space)
-        first: Tensor | None = None
-        for name, found in self.attributor(batch.images, self._target(batch)).items():
-            if isinstance(found, Refused):
-                yield Maps.of(name, False, torch.zeros_like(inputs), [str(found)] * len(inputs))
-                continue
-            first = found.heatmaps if first is None else first
-            status = [OK if ok else "the heatmap is not finite" for ok in _finite(found.heatmaps)]
-            if found.completeness is not None:
-                status = [_complete(s, c) for s, c in zip(status, found.completeness.tolist(), strict=True)]
-            yield Maps.of(name, False, found.heatmaps, status, found.completeness)
+        first: Maps | None = None
+        for name, found in self._attributor(batch.images, self._target(batch)).items():
+            maps = _maps(name, found, inputs)
+            first = maps if first is None else first
+            yield maps
         names = [item.name for item in batch.items]
         for name in self.config.controls:
             others, status = torch.zeros_like(inputs), [OK] * len(inputs)
-            if name == "shuffled":
-                others, status = _lent(names, torch.zeros_like(inputs) if first is None else first, previous)
+            if name == "shuffled" and first is not None:
+                others, status = _lent(names, first, previous)
             yield Maps.of(name, True, CONTROLS[name].compute(inputs, others, names, self.config.seed), status)
 
-    def _audit(
-        self, batch: Batch, previous: tuple[str, Tensor] | None
-    ) -> tuple[Rows, Rows, tuple[str, Tensor] | None]:
+    def _audit(self, batch: Batch, previous: Lent | None) -> tuple[Rows, Rows, Lent | None]:
         inputs = self.classifier.inputs(batch.images, self.config.space)
         before = self._logits(inputs)
         finite = _finite(before)
         scores: Rows = []
         last = previous
         for maps in self.heatmaps(batch, previous):
-            if not maps.control and maps.method == self.attributor.requests[0].name:
-                last = (batch.items[-1].name, maps.heatmaps[-1])
+            if not maps.control and maps.method == self.requests[0].name:
+                last = (batch.items[-1].name, maps.heatmaps[-1], maps.status[-1])
             for operation in self.config.operations:
                 augmented = augment(inputs, maps.heatmaps, operation)
                 after = self._logits(self._clipped(augmented) if self.config.clip else augmented)
@@ -144,17 +145,19 @@ class ShardAudit:
             return torch.tensor([0 if item.label is None else item.label for item in batch.items])
         return self.config.target
 
-    def _last_heatmap(self, items: Sequence[Item]) -> tuple[str, Tensor] | None:
-        """Name and heatmap of the last readable image, which lends it to the first."""
+    def _last_heatmap(self, items: Sequence[Item]) -> Lent | None:
+        """What the last readable image lends to the first."""
         for item in reversed(items):
             for batch in batches([item], self.classifier.framing, 1):
                 if batch.items:
-                    maps = next(self.heatmaps(batch, None))
-                    return item.name, maps.heatmaps[0]
+                    inputs = self.classifier.inputs(batch.images, self.config.space)
+                    ((name, found),) = self._lender(batch.images, self._target(batch)).items()
+                    maps = _maps(name, found, inputs)
+                    return item.name, maps.heatmaps[0], maps.status[0]
         return None
 
     def _failed_scores(self, item: Item, reason: str) -> Rows:
-        names = [(request.name, False) for request in self.attributor.requests]
+        names = [(request.name, False) for request in self.requests]
         names += [(name, True) for name in self.config.controls]
         return [
             _score_row(item, name, operation, control, reason)
@@ -163,13 +166,23 @@ class ShardAudit:
         ]
 
 
-def _lent(
-    names: Sequence[str], heatmaps: Tensor, previous: tuple[str, Tensor] | None
-) -> tuple[Tensor, list[str]]:
-    """Each image's heatmap from the image before it, and a status where there is no other image."""
+def _maps(name: str, found: Attribution | Refused, inputs: Tensor) -> Maps:
+    """A method's heatmaps with what speaks against each."""
+    if isinstance(found, Refused):
+        return Maps.of(name, False, torch.zeros_like(inputs), [str(found)] * len(inputs))
+    status = [OK if ok else "the heatmap is not finite" for ok in _finite(found.heatmaps)]
+    if found.completeness is not None:
+        status = [_complete(s, c) for s, c in zip(status, found.completeness.tolist(), strict=True)]
+    return Maps.of(name, False, found.heatmaps, status, found.completeness)
+
+
+def _lent(names: Sequence[str], first: Maps, previous: Lent | None) -> tuple[Tensor, list[str]]:
+    """Each image's heatmap from the image before it, and a status where that one has none to lend."""
     if previous is None or previous[0] == names[0]:
-        return torch.zeros_like(heatmaps), [ALONE] * len(names)
-    return torch.cat([previous[1].unsqueeze(0), heatmaps[:-1]]), [OK] * len(names)
+        return torch.zeros_like(first.heatmaps), [ALONE] * len(names)
+    heatmaps = torch.cat([previous[1].unsqueeze(0), first.heatmaps[:-1]])
+    lenders = [previous[2], *first.status[:-1]]
+    return heatmaps, [OK if status == OK else f"the lender's map: {status}" for status in lenders]
 
 
 def _finite(values: Tensor) -> list[bool]:
@@ -210,8 +223,8 @@ def _score_rows(
 ) -> Rows:
     predicted, labels = before.argmax(dim=1), _labels(items)
     columns = {
-        "co_label": co_score(before, after, labels),
-        "co_predicted": co_score(before, after, predicted),
+        "co_label": logit_gain(before, after, labels),
+        "co_predicted": logit_gain(before, after, predicted),
         "delta_p_label": class_probability(after, labels) - class_probability(before, labels),
         "delta_p_predicted": class_probability(after, predicted) - class_probability(before, predicted),
         "predicted_after": after.argmax(dim=1),
@@ -253,9 +266,3 @@ def _score_row(item: Item, method: str, operation: str, control: bool, status: s
         "control": control,
         "status": status,
     }
-
-
-def row_counts(tables: Mapping[str, Rows]) -> tuple[int, int]:
-    """How many images a shard's tables hold, and how many of them failed."""
-    rows = tables["predictions"]
-    return len(rows), sum(row["status"] != OK for row in rows)

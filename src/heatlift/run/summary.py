@@ -15,7 +15,8 @@ import numpy as np
 from heatlift.comparison import Comparison, compare
 from heatlift.ranking import FigureName, FloatArray, Ranking
 from heatlift.run.columns import Mask, PairScores, Predictions, read_predictions, read_scores
-from heatlift.run.verdicts import Finding, audit_verdict, broken_findings, control_verdict, method_verdict
+from heatlift.run.evidence import Finding, broken_findings
+from heatlift.run.verdicts import audit_verdict, control_verdict, method_verdict
 from heatlift.statistics import (
     Figure,
     bootstrap,

@@ -7,124 +7,31 @@ plain confidence does. Each score is tested on its own; nothing is said of addin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from heatlift.comparison import Comparison, holm
+from heatlift.comparison import Comparison
+from heatlift.run.evidence import (
+    ENOUGH,
+    NO_LABELS,
+    SIGNIFICANT,
+    ZERO_TOLERANCE,
+    Finding,
+    broken_findings,
+    corrected,
+    discoveries,
+    equalling_control,
+    telling_control,
+    too_few,
+    unchanged,
+)
 from heatlift.statistics import Figure
-
-ENOUGH = 30
-"""Wrong images, and correct ones, below which nothing is concluded."""
-
-SIGNIFICANT = 0.05
-"""For Holm's corrected p-values."""
-
-ZERO_TOLERANCE = 1e-6
-"""How far from 0 the CO score of an unchanged image may be before the audit counts as broken."""
-
-NO_LABELS = "no labels: without them only label-free figures can be given"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What the verdicts need to know of one method (or control) under one operation.
-
-    ``n`` counts usable images; ``compared`` is its label-free score beside confidence, None where a
-    class has fewer than two images; ``largest_co`` is the largest absolute CO score of any image.
-    """
-
-    method: str
-    operation: str
-    control: bool
-    n: int
-    n_correct: int
-    n_wrong: int
-    auroc_label: Figure
-    compared: Comparison | None
-    largest_co: float
-
-    @property
-    def name(self) -> str:
-        return f"{self.method}/{self.operation}"
-
-    @property
-    def too_few(self) -> str | None:
-        """Why nothing is concluded from it, if so."""
-        return too_few(self.n, self.n_correct, self.n_wrong)
-
-    @property
-    def tells_more(self) -> bool:
-        """From enough images, more than confidence does, before any correction for many looks."""
-        return not self.too_few and self.compared is not None and self.compared.tells_more
-
-
-def too_few(n: int, n_correct: int, n_wrong: int) -> str | None:
-    """Nothing is concluded from fewer than 30 wrong images, or fewer than 30 correct ones.
-
-    ``n`` usable images, of which ``n_correct + n_wrong`` have a label. None if there are enough.
-    """
-    if n == 0:
-        return "nothing to say: no image could be used"
-    if n_correct + n_wrong == 0:
-        return NO_LABELS
-    if n_wrong < ENOUGH:
-        return f"too few errors to say ({n_wrong})"
-    if n_correct < ENOUGH:
-        return f"too few correct images to say ({n_correct})"
-    return None
-
-
-def corrected(findings: Sequence[Finding]) -> dict[str, float]:
-    """Holm's p-value, by name, of every method (not control) with enough images: does it beat confidence?
-
-    It is two-sided, which pays for reading a score whose AUROC lies below 0.5 backwards (negated).
-    """
-    tested = [
-        (finding.name, finding.compared.p)
-        for finding in findings
-        if finding.compared and not finding.control and not finding.too_few
-    ]
-    return dict(zip((name for name, _ in tested), holm([p for _, p in tested]), strict=True))
-
-
-def discoveries(findings: Sequence[Finding]) -> dict[str, Comparison]:
-    """The methods (not controls) that tell more than confidence does, with their comparisons.
-
-    Those whose AUROC's 95% interval lies above 0.5, in the direction in which the score is read, whose
-    paired difference to confidence's AUROC lies above 0, and whose `corrected` p-value is below 0.05.
-    """
-    p = corrected(findings)
-    return {
-        finding.name: finding.compared
-        for finding in findings
-        if finding.compared and finding.compared.tells_more and p.get(finding.name, 1.0) < SIGNIFICANT
-    }
-
-
-def equalling_control(finding: Finding, findings: Sequence[Finding]) -> Finding | None:
-    """The control (not zero) that separates as well as a method does when the label is used, if any.
-
-    Its auroc_label's interval excludes 0.5 on the same side, under the same operation, and its AUROC is
-    at least as far from 0.5; given enough images. Of several, the one farthest from 0.5.
-    """
-    distance = (finding.auroc_label.value or 0.5) - 0.5
-
-    def equals(control: Finding) -> bool:
-        label = control.auroc_label
-        same_side = label.above(0.5) if distance > 0 else label.below(0.5)
-        return same_side and abs((label.value or 0.5) - 0.5) >= abs(distance)
-
-    found = [
-        one
-        for one in findings
-        if one.control and one.method != "zero" and one.operation == finding.operation and not one.too_few
-    ]
-    return max(filter(equals, found), key=lambda one: abs((one.auroc_label.value or 0.5) - 0.5), default=None)
 
 
 def method_verdict(finding: Finding, findings: Sequence[Finding]) -> str:
     """A method's label-free score beside plain confidence, and whether its gap is the label's.
 
     - Too few images, or no labels: says so, nothing else.
+    - Its intervals say more, but a control's under the same operation do, too (`telling_control`): "tells
+      more ..., but so does the control".
     - Among `discoveries`: "tells more than confidence does". Where only the uncorrected intervals say
       so: "tells no more", with the p-value that says otherwise.
     - The difference's interval lies below 0 read forward and backward: "tells less".
@@ -137,7 +44,7 @@ def method_verdict(finding: Finding, findings: Sequence[Finding]) -> str:
     few = finding.too_few
     if few or compared is None:
         return few or NO_LABELS
-    told = _told(finding.name, compared, corrected(findings))
+    told = _told(finding.name, compared, corrected(findings), telling_control(findings, finding.operation))
     return told + _gap_aside(finding, compared, findings)
 
 
@@ -156,7 +63,12 @@ def _gap_aside(finding: Finding, compared: Comparison, findings: Sequence[Findin
     return f"; the gap needs the label (AUROC {_number(label)} with it)"
 
 
-def _told(name: str, compared: Comparison, p: dict[str, float]) -> str:
+def _told(name: str, compared: Comparison, p: dict[str, float], control: Finding | None) -> str:
+    if compared.tells_more and control is not None:
+        return (
+            f"tells more than confidence does{_aside(compared)}: {_gain(compared)}; but so does the control "
+            f"{control.method}: it is not the heatmap's doing"
+        )
     if compared.tells_more and p[name] < SIGNIFICANT:
         return f"tells more than confidence does{_aside(compared)}: {_gain(compared)}"
     if compared.tells_more:
@@ -179,7 +91,7 @@ def control_verdict(finding: Finding) -> str:
     - The others: whether the label alone separates correct from wrong (auroc_label's interval excludes
       0.5), and whether the label-free score tells more than confidence does, uncorrected.
     """
-    if finding.n and _unchanged(finding):
+    if finding.n and unchanged(finding):
         if finding.largest_co > ZERO_TOLERANCE:
             return (
                 f"BROKEN AUDIT: a zero heatmap changes nothing, yet its CO score reaches "
@@ -234,30 +146,25 @@ def audit_verdict(findings: Sequence[Finding], n_ok: int, n_correct: int, n_wron
     name, best = max(named.items(), key=lambda item: item[1].read.value or 0.0)
     own = f"{_interval(best.read)}{_aside(best)}"
     confidence = _interval(best.baseline)
-    if not kept:
+    if kept:
         return (
-            "No heatmap here was found to say more about correctness than plain confidence does: confidence "
-            f"has AUROC {confidence}; the best label-free score of {len(tested)} tested, {name}, has {own}. "
-            "Each was tested on its own, not added to confidence."
+            f"{len(kept)} of {len(tested)} label-free scores tested were found to say more about correctness "
+            f"than plain confidence does (AUROC {confidence}): {name}, the best, has {own}, {_gain(best)}. "
+            "Each was tested on its own; whether it only tells the predicted classes apart was not tested."
         )
-    controls = [finding.name for finding in findings if finding.control and finding.tells_more]
-    doubt = f" A control, {controls[0]}, does too: it need not be the heatmap's doing." if controls else ""
+    control = telling_control(findings, name.rpartition("/")[2])
+    if best.tells_more and control is not None and control.compared is not None:
+        return (
+            "No heatmap here was found to say more about correctness than plain confidence does that a "
+            f"control does not say as well: {name} has AUROC {own} against {confidence}, but so has "
+            f"{control.name}, which explains nothing ({_interval(control.compared.read)}). Where the errors "
+            "fall in few classes, such a score may tell the classes apart."
+        )
     return (
-        f"{len(kept)} of {len(tested)} label-free scores tested were found to say more about correctness "
-        f"than plain confidence does (AUROC {confidence}): {name}, the best, has {own}, {_gain(best)}. "
-        "Each was tested on its own; whether it only tells the predicted classes apart was not tested."
-        f"{doubt}"
+        "No heatmap here was found to say more about correctness than plain confidence does: confidence "
+        f"has AUROC {confidence}; the best label-free score of {len(tested)} tested, {name}, has {own}. "
+        "Each was tested on its own, not added to confidence."
     )
-
-
-def broken_findings(findings: Sequence[Finding]) -> list[Finding]:
-    """The zero controls whose CO score is not 0, although they change no pixel: trust nothing."""
-    return [finding for finding in findings if _unchanged(finding) and finding.largest_co > ZERO_TOLERANCE]
-
-
-def _unchanged(finding: Finding) -> bool:
-    """x + 0 is x; x * 0 is a blank picture, and no such check."""
-    return finding.control and finding.method == "zero" and finding.operation == "add"
 
 
 def _aside(compared: Comparison) -> str:
