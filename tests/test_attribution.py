@@ -10,7 +10,8 @@ from captum.attr import InputXGradient, LayerAttribution, LayerGradCam, Saliency
 from torch import Tensor, nn
 
 from heatlift import Classifier, Refused, attribute, load
-from heatlift.attribution import Attributor, requested
+from heatlift.attribution import Attributor
+from heatlift.registry import requested
 from networks import classifier, images
 
 NAMES = ["resnet18", "alexnet"]

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +16,14 @@ import pytest
 import torch
 
 import heatlift as hl
+from heatlift.cli import run as cli
 from heatlift.data import Item
 from heatlift.images import decode
+from heatlift.registry import requested
 from heatlift.run.audit import prepare, run
+from heatlift.run.examples import write_examples
 from heatlift.run.plan import configured, differences, shards
+from heatlift.run.shard import ShardAudit
 from heatlift.run.tables import parts, read_table
 from heatlift.weights import weights_digest
 from networks import small
@@ -162,6 +170,76 @@ def test_another_configuration_or_network_or_data_is_refused_by_name(data: Path,
             audit(folder, data, methods=("saliency",))
     finally:
         (data / "ant" / "new.png").unlink()
+
+
+def test_other_weights_or_versions_or_image_contents_are_refused_by_name(tmp_path: Path) -> None:
+    data, folder, weights = class_folders(tmp_path / "photos", each=2), tmp_path / "run", tmp_path / "net.pt"
+    torch.save(small().network.state_dict(), weights)
+    settings = {"methods": ("saliency",), "controls": (), "weights": str(weights)}
+    audit(folder, data, **settings)
+    audit(folder, data / ".." / "photos", **settings)  # another way to write the same path
+    picture(7).save(data / "ant" / "0.png")
+    with pytest.raises(hl.HeatliftError, match=r"data\.digest: was"):
+        audit(folder, data, **settings)
+    picture(0).save(data / "ant" / "0.png")
+    audit(folder, data, **settings)
+    state = small().network.state_dict()
+    torch.save(state | {"head.bias": state["head.bias"] + 1}, weights)
+    with pytest.raises(hl.HeatliftError, match=r"model\.weights digest: was"):
+        audit(folder, data, **settings)
+    torch.save(state, weights)
+    record = json.loads((folder / "run.json").read_text())
+    record["packages"]["torch"] = "1.0"
+    (folder / "run.json").write_text(json.dumps(record))
+    with pytest.raises(hl.HeatliftError, match=r"packages\.torch: was 1\.0, is"):
+        audit(folder, data, **settings)
+
+
+def test_killed_at_work_it_goes_on_to_the_same_tables(tmp_path: Path) -> None:
+    data = class_folders(tmp_path / "photos", each=30)
+    command = ["audit", str(data), "--model", "networks:small", "--batch-size", "4", "--out"]
+    start = "import sys; from heatlift.cli import main; main(sys.argv[1:])"
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    arguments = [sys.executable, "-c", start, *command, str(tmp_path / "killed")]
+    process = subprocess.Popen(
+        arguments, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while process.poll() is None and not parts(tmp_path / "killed", "scores"):
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert process.returncode == -9, "the run was over before it could be killed"
+    assert parts(tmp_path / "killed", "predictions") < {0, 1}
+    for name in ("killed", "undisturbed"):
+        assert cli([*command, str(tmp_path / name)]) == 0
+    killed, undisturbed = (hl.read(tmp_path / name) for name in ("killed", "undisturbed"))
+    assert killed.predictions.equals(undisturbed.predictions)
+    assert killed.scores.equals(undisturbed.scores)
+
+
+def test_a_damaged_part_is_named_and_repaired_by_running_again(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    before = audit(folder, data, methods=("saliency",))
+    part = folder / "scores" / "part-000001.parquet"
+    for content in (b"", part.read_bytes()[:-100]):
+        part.write_bytes(content)
+        with pytest.raises(hl.HeatliftError, match=r"part-000001\.parquet is damaged.*delete it"):
+            hl.read(folder)
+    part.unlink()
+    assert audit(folder, data, methods=("saliency",)).scores.equals(before.scores)
+
+
+def test_an_image_without_any_usable_heatmap_is_no_example(data: Path, tmp_path: Path) -> None:
+    found = audit(tmp_path / "run", data, methods=("saliency",), controls=(), limit=3)
+    for file in (found.folder / "examples").iterdir():
+        file.unlink()
+    work = ShardAudit(
+        small(), [requested(small(), "saliency")], configured(data=str(data), model="x", controls=())
+    )
+    items = prepare(configured(data=str(data), model="networks:small")).items
+    work.heatmaps = lambda batch, previous: iter([])  # type: ignore[method-assign]
+    write_examples(found.folder, work, items)
+    assert not list((found.folder / "examples").iterdir())
 
 
 def test_a_folder_that_is_no_run_is_left_alone(data: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -140,7 +141,7 @@ def test_nothing_to_find(tmp_path: Path) -> None:
     assert "no images" in refusal(tmp_path, 2, None)
     assert "no images" in refusal(fill(tmp_path, "cat/a.txt"), 2, None)
     image = fill(tmp_path, "one.jpg") / "one.jpg"
-    assert f"heatlift explain {image}" in refusal(image, 2, None)
+    assert "is a single image: give its folder" in refusal(image, 2, None)
     assert "neither a folder nor" in refusal(fill(tmp_path, "x.zip") / "x.zip", 2, None)
 
 
@@ -224,3 +225,32 @@ def test_images_of_a_real_folder_are_found_and_read(tmp_path: Path) -> None:
     (batch,) = batches(find_images(tmp_path, 2, None).items, Framing(8, (8, 8)), 4)
     assert [item.label for item in batch.items] == [0, 1]
     assert batch.images[:, 0].min() == 1
+
+
+def test_folders_named_by_numbers_are_refused_where_their_order_is_in_doubt(tmp_path: Path) -> None:
+    names = [str(number) for number in range(11)]
+    fill(tmp_path, *(f"{name}/a.jpg" for name in names))
+    assert "sort as text (0, 1, 10, 2, ...)" in refusal(tmp_path, 11, None)
+    by_name = find_images(tmp_path, 11, names)
+    assert {item.name: item.label for item in by_name.items}["10/a.jpg"] == 10
+    shuffled = find_images(tmp_path, 11, names[::-1])
+    assert {item.name: item.label for item in shuffled.items}["10/a.jpg"] == 0
+
+
+def test_the_fingerprint_sees_other_names_labels_and_contents(tmp_path: Path) -> None:
+    fill(tmp_path, "cat/a.jpg", "dog/b.jpg")
+    (tmp_path / "cat" / "a.jpg").write_bytes(b"x" * 10_000)
+
+    def digest(classes: Sequence[str] = ("cat", "dog")) -> object:
+        return find_images(tmp_path, 2, classes).fingerprint()["digest"]
+
+    before = digest()
+    assert digest() == before
+    assert digest(("dog", "cat")) != before
+    for changed in (b"y" + b"x" * 9_999, b"x" * 9_999 + b"y", b"x" * 10_001):
+        (tmp_path / "cat" / "a.jpg").write_bytes(changed)
+        assert digest() != before
+    (tmp_path / "cat" / "a.jpg").write_bytes(b"x" * 10_000)
+    assert digest() == before
+    (tmp_path / "cat" / "a.jpg").rename(tmp_path / "cat" / "c.jpg")
+    assert digest() != before

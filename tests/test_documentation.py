@@ -14,11 +14,11 @@ import torch
 from typer.main import get_command
 
 import heatlift as hl
-from heatlift.attribution import METHODS
 from heatlift.augmentation import OPERATIONS
 from heatlift.cli import app, run
 from heatlift.controls import CONTROLS
 from heatlift.data import EXTENSIONS
+from heatlift.registry import METHODS
 from heatlift.run.tables import SCHEMAS
 from pictures import class_folders
 

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from heatlift import Classifier, Refused, attribute
-from heatlift.attribution import Attributor, requested
+from heatlift.attribution import Attributor
 from heatlift.graph import uncovered
 from heatlift.passes import Baseline
+from heatlift.registry import requested
 from heatlift.rules import Rules
 from networks import OneReLUPerCall, classifier, images
 

@@ -15,12 +15,12 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from heatlift.attribution import attribute as attribute
-    from heatlift.attribution import methods as methods
     from heatlift.augmentation import augment as augment
     from heatlift.augmentation import rescale as rescale
     from heatlift.classifier import Classifier as Classifier
     from heatlift.errors import HeatliftError as HeatliftError
     from heatlift.errors import Refused as Refused
+    from heatlift.registry import methods as methods
     from heatlift.run.record import read as read
     from heatlift.score import co_score as co_score
     from heatlift.types import Framing as Framing
@@ -35,7 +35,7 @@ _HOMES = {
     "augment": "augmentation",
     "co_score": "score",
     "load": "zoo",
-    "methods": "attribution",
+    "methods": "registry",
     "read": "run.record",
     "rescale": "augmentation",
 }

@@ -8,16 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from heatlift.attribution import (
-    COMPLETENESS_TOLERANCE,
-    METHODS,
-    Attribution,
-    Attributor,
-    Request,
-    requested,
-)
+from heatlift.attribution import COMPLETENESS_TOLERANCE, Attribution, Attributor
 from heatlift.classifier import Classifier
 from heatlift.errors import Refused
+from heatlift.registry import METHODS, Request, requested
 from heatlift.types import Space
 
 

@@ -29,6 +29,10 @@ SPLITS = frozenset({"train", "training", "val", "valid", "validation", "dev", "e
 """Folders so named hold parts of a data set, each with its own class folders."""
 
 
+SAMPLE = 4096
+"""Bytes of a file's beginning, and of its end, that its fingerprint takes in."""
+
+
 @dataclass(frozen=True)
 class Item:
     """One image of DATA.
@@ -59,10 +63,10 @@ class Dataset:
         return any(item.label is not None for item in self.items)
 
     def fingerprint(self) -> dict[str, str | int]:
-        """Kind, number of images, and a digest of every name, file size (-1: no such file) and label."""
+        """Kind, number of images, and a digest of their names, labels, sizes, and first and last bytes."""
         digest = hashlib.blake2b(digest_size=16)
         for item in self.items:
-            digest.update(json.dumps([item.name, _size(item.path), item.label]).encode() + b"\n")
+            digest.update(json.dumps([item.name, item.label]).encode() + _sample(item.path))
         return {"kind": self.kind, "images": len(self.items), "digest": digest.hexdigest()}
 
     def shuffled(self, seed: int) -> tuple[Item, ...]:
@@ -139,6 +143,7 @@ def _folder_labels(
         if len(folders) == num_classes:
             labels = {name: label for label, name in enumerate(folders)}
             _check_order(root, labels, named)
+            _check_numbers(root, folders)
             return "class folders", labels
     misfit = next(name for name, outputs in named.items() if len(outputs) != 1)
     why = (
@@ -160,6 +165,15 @@ def _check_order(root: Path, labels: Mapping[str, int], named: Mapping[str, tupl
                 f"{root}: {name!r} is the network's output {outputs[0]} by name, {labels[name]} by order, "
                 f"and {misfit!r} is no class's name: rename it, or name the outputs with --classes FILE"
             )
+
+
+def _check_numbers(root: Path, folders: Sequence[str]) -> None:
+    """Refuse folders named by numbers whose order as text is not that of the numbers: both are in use."""
+    if all(name.isdecimal() for name in folders) and list(folders) != sorted(folders, key=int):
+        raise HeatliftError(
+            f"{root}: folders named by numbers sort as text ({', '.join(folders[:4])}, ...), not by value: "
+            "say the network's order with --classes FILE, one folder name a line"
+        )
 
 
 def _imagenet_label(root: Path, wnid: str) -> int:
@@ -224,11 +238,17 @@ def _rank(seed: int, name: str) -> bytes:
     return hashlib.blake2b(f"{seed} {name}".encode(), digest_size=16).digest()
 
 
-def _size(path: Path) -> int:
+def _sample(path: Path) -> bytes:
+    """What tells a file from another one under its name, without reading all of it."""
     try:
-        return path.stat().st_size
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            head = file.read(SAMPLE)
+            file.seek(max(size - SAMPLE, 0))
+            return hashlib.blake2b(str(size).encode() + head + file.read(SAMPLE), digest_size=16).digest()
     except OSError:
-        return -1
+        return b"unreadable"
 
 
 def _count(number: int, noun: str) -> str:

@@ -70,6 +70,8 @@ def load(
             that is no classifier.
     """
     kind, _, name = spec.partition(":")
+    if not 0 <= seed < 2**63:
+        raise HeatliftError(f"--seed {seed}: give a number from 0 to 2**63 - 1")
     if num_classes is not None and num_classes < 1:
         raise HeatliftError(f"{num_classes} classes: a classifier needs at least 1 output")
     if classes is not None and num_classes is None and kind in ("torchvision", "timm"):
@@ -226,6 +228,10 @@ def _from_function(module: str, name: str, weights: str) -> _Found:
     except Exception as error:
         raise HeatliftError(f"{module}:{name}() failed: {first_line(error)}") from error
     if isinstance(made, Classifier):
+        if type(made) is not Classifier:
+            raise HeatliftError(
+                f"{module}:{name}() returned a {type(made).__name__}: return a plain Classifier"
+            )
         mean, std = made.mean.flatten().tolist(), made.std.flatten().tolist()
         return _Found(made.network, mean, std, made.framing, made.classes)
     if not isinstance(made, nn.Module):

@@ -74,7 +74,7 @@ def audit(
         size=size,
         resize=resize,
         space=space,
-        target=int(target) if target.lstrip("-").isdigit() else target,
+        target=_target(target),
         clip=clip,
         limit=limit,
         batch_size=batch_size,
@@ -105,6 +105,10 @@ def run_and_report(config: Any, out: Path) -> int:
     print(f"images: {counts['ok']} audited, {counts['failed']} failed{_reasons(counts['failures'])}")
     if counts["labelled"]:
         print(f"predictions: {counts['correct']} correct, {counts['wrong']} wrong")
+    for method in summary["methods"]:
+        if method["n_failed"] > counts["failed"]:
+            name = f"{method['method']}/{method['operation']}"
+            print(f"{name}: {method['n_failed']} images without figures{_reasons(method['failures'])}")
     if pace:
         print(f"pace: {pace:.2f} images per second")
     print(f"report: {report}")
@@ -113,6 +117,13 @@ def run_and_report(config: Any, out: Path) -> int:
     if not summary["sound"]:
         print("heatlift: a zero heatmap changed the scores: do not use these figures", file=sys.stderr)
     return 0 if counts["ok"] and summary["sound"] else 1
+
+
+def _target(text: str) -> int | str:
+    try:
+        return int(text)
+    except ValueError:
+        return text
 
 
 def _reasons(failures: dict[str, int]) -> str:

@@ -41,7 +41,7 @@ def check(
         seed=seed,
     )
     from heatlift.applicability import noise, shown, tried
-    from heatlift.attribution import METHODS
+    from heatlift.registry import METHODS
 
     facts = classifier.describe()
     preprocessing = facts["preprocessing"]

@@ -16,6 +16,7 @@ from heatlift.errors import HeatliftError
 from heatlift.report.figures import draw
 from heatlift.report.pages import Page, build_page
 from heatlift.report.plates import Plate
+from heatlift.run.whole import whole
 
 
 def write_report(run: Path, out: Path | None = None) -> Path:
@@ -31,9 +32,8 @@ def write_report(run: Path, out: Path | None = None) -> Path:
         raise HeatliftError(f"{target} is a folder: give the file that the report is to be written to")
     page = render(build_page(run))
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.partial")
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(target)
+    with whole(target) as file:
+        file.write(page)
     return target
 
 

@@ -11,11 +11,11 @@ from typing import Any, Protocol
 
 import heatlift
 from heatlift.applicability import applicable
-from heatlift.attribution import Request, methods
 from heatlift.classifier import Classifier
 from heatlift.controls import CONTROLS
 from heatlift.data import Dataset, Item, find_images
 from heatlift.errors import HeatliftError, first_line
+from heatlift.registry import Request, methods
 from heatlift.run import plan
 from heatlift.run.examples import write_examples
 from heatlift.run.local import run_shards
@@ -27,8 +27,11 @@ from heatlift.run.tables import FORMAT, parts
 from heatlift.weights import weights_digest
 from heatlift.zoo import load, read_classes
 
-IDENTITY = ("config", "model", "data")
+IDENTITY = ("version", "config", "model", "data", "packages")
 """What must be the same for a run to go on: with anything else the tables would mix two audits."""
+
+SPELLINGS = ("data", "weights", "classes")
+"""Settings that are paths: what they lead to is compared, not how they are written."""
 
 
 class Progress(Protocol):
@@ -148,10 +151,7 @@ def _opened(audit: Audit, folder: Path) -> dict[str, Any]:
     new = _record(audit)
     if (folder / "run.json").is_file():
         old = read_record(folder)
-        changed = plan.differences(
-            {key: old.get(key) for key in IDENTITY},
-            json.loads(json.dumps({key: new[key] for key in IDENTITY})),
-        )
+        changed = plan.differences(_identity(old), _identity(json.loads(json.dumps(new))))
         if changed:
             raise HeatliftError(
                 f"{folder} holds another audit ({'; '.join(changed[:5])}): use another --out or its settings"
@@ -165,6 +165,14 @@ def _opened(audit: Audit, folder: Path) -> dict[str, Any]:
     except OSError as error:
         raise HeatliftError(f"can't write to {folder}: {first_line(error)}") from error
     return new
+
+
+def _identity(record: dict[str, Any]) -> dict[str, Any]:
+    """The part of a record that decides the figures."""
+    kept = {key: record.get(key) for key in IDENTITY}
+    for part, passed_over in (("config", SPELLINGS), ("data", ("path",))):
+        kept[part] = {key: value for key, value in (kept[part] or {}).items() if key not in passed_over}
+    return kept
 
 
 def _record(audit: Audit) -> dict[str, Any]:

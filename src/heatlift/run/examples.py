@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,9 @@ import torch
 
 from heatlift.data import Item
 from heatlift.images import Batch, batches
-from heatlift.run.shard import ShardAudit
+from heatlift.run.shard import Maps, ShardAudit
 from heatlift.run.tables import read_table
+from heatlift.run.whole import whole
 from heatlift.types import OK
 
 EACH = 3
@@ -70,13 +70,18 @@ def write_examples(run: Path, audit: ShardAudit, items: Sequence[Item]) -> None:
         if path.exists():
             continue
         for batch in batches([by_name[choice.image]], audit.classifier.framing, 1):
-            if batch.items:
-                _write(path, choice, _content(choice, audit, batch))
+            maps = [m for m in audit.heatmaps(batch, None) if _shown(m)] if batch.items else []
+            if maps:
+                _write(path, choice, _content(choice, batch, maps))
 
 
-def _content(choice: Choice, audit: ShardAudit, batch: Batch) -> dict[str, Any]:
+def _shown(maps: Maps) -> bool:
+    """Whether a heatmap can be used, and has something to see."""
+    return maps.status[0] == OK and maps.method != "zero"
+
+
+def _content(choice: Choice, batch: Batch, maps: Sequence[Maps]) -> dict[str, Any]:
     """What is kept of one image: the photograph as the network gets it, and its usable heatmaps."""
-    maps = [m for m in audit.heatmaps(batch, None) if m.status[0] == OK and m.method != "zero"]
     photograph = (batch.images[0] * 255).round().to(torch.uint8).permute(1, 2, 0)
     return {
         "image": photograph.numpy(),
@@ -92,9 +97,5 @@ def _content(choice: Choice, audit: ShardAudit, batch: Batch) -> dict[str, Any]:
 
 
 def _write(path: Path, choice: Choice, arrays: dict[str, Any]) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
+    with whole(path, "wb") as file:
         np.savez_compressed(file, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from heatlift.attribution import METHODS
 from heatlift.controls import CONTROLS
 from heatlift.data import Item
 from heatlift.errors import HeatliftError
+from heatlift.registry import METHODS
 
 
 class AuditConfig(BaseModel):
@@ -36,7 +36,7 @@ class AuditConfig(BaseModel):
     limit: int | None = Field(None, ge=1)
     batch_size: int = Field(16, ge=1)
     shard_size: int = Field(64, ge=1)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
 
 
 _REASONS = {"target": "choose predicted, label, runner-up or a class number"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -14,6 +13,7 @@ import pyarrow as pa
 
 from heatlift.errors import HeatliftError, first_line
 from heatlift.run.tables import FORMAT, read_table
+from heatlift.run.whole import whole
 
 PACKAGES = (
     "torch",
@@ -99,13 +99,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a JSON object so that a reader sees the old file or the new one, never a part."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2, allow_nan=False, ensure_ascii=False)
+    with whole(path) as file:
+        json.dump(content, file, indent=1, allow_nan=False, ensure_ascii=False)
         file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def package_versions() -> dict[str, str]:

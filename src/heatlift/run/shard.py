@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from heatlift.attribution import COMPLETENESS_TOLERANCE, Attribution, Attributor, Request
+from heatlift.attribution import COMPLETENESS_TOLERANCE, Attribution, Attributor
 from heatlift.augmentation import augment, rescale
 from heatlift.classifier import Classifier
 from heatlift.controls import CONTROLS
 from heatlift.data import Item
 from heatlift.errors import Refused
 from heatlift.images import Batch, batches
+from heatlift.registry import Request
 from heatlift.run.plan import AuditConfig
 from heatlift.score import class_probability, confidence_measures, logit_gain
 from heatlift.types import OK, Target

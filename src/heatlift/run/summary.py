@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from heatlift.comparison import Comparison, compare
 from heatlift.ranking import FigureName, FloatArray, Ranking
 from heatlift.run.columns import Mask, PairScores, Predictions, read_predictions, read_scores
 from heatlift.run.evidence import Finding, broken_findings
+from heatlift.run.record import write_json
 from heatlift.run.verdicts import audit_verdict, control_verdict, method_verdict
 from heatlift.statistics import (
     Figure,
@@ -58,12 +58,7 @@ def write_summary(run: Path, seed: int = 0, resamples: int = 1000) -> dict[str, 
         HeatliftError: as `summarise`.
     """
     summary = summarise(run, seed, resamples)
-    partial = run / ".summary.json.partial"
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(summary, file, indent=1, ensure_ascii=False, allow_nan=False)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(run / "summary.json")
+    write_json(run / "summary.json", summary)
     return summary
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from heatlift.errors import HeatliftError
+from heatlift.errors import HeatliftError, first_line
+from heatlift.run.whole import whole
 
 FORMAT = 1
 """Raised whenever a column changes its meaning or goes away."""
@@ -57,19 +56,11 @@ def part_path(run: Path, table: str, shard: int) -> Path:
 
 
 def write_part(run: Path, table: str, shard: int, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write one shard's rows so that a reader sees the whole part or none of it.
-
-    The part is written under a name that starts with a dot, which dataset scans pass over,
-    flushed to the disk, and renamed.
-    """
+    """Write one shard's rows so that a reader sees the whole part or none of it."""
     path = part_path(run, table, shard)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
+    with whole(path, "wb") as file:
         pq.write_table(pa.Table.from_pylist(list(rows), schema=SCHEMAS[table]), file, compression="zstd")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def parts(run: Path, table: str) -> set[int]:
@@ -81,10 +72,20 @@ def read_table(run: Path, table: str, columns: Iterable[str] | None = None) -> p
     """All finished parts of a table as one, in the order of the shards.
 
     Raises:
-        HeatliftError: the folder has no part of this table.
+        HeatliftError: the folder has no part of this table, or a damaged one.
     """
     files = sorted((run / table).glob("part-*.parquet"))
     if not files:
         raise HeatliftError(f"{run} has no {table} yet: is it the folder of a finished audit?")
     names = list(columns) if columns is not None else None
-    return ds.dataset(files, schema=SCHEMAS[table]).to_table(columns=names)
+    return pa.concat_tables([_read_part(file, table, names) for file in files])
+
+
+def _read_part(file: Path, table: str, names: list[str] | None) -> pa.Table:
+    try:
+        return pq.read_table(file, columns=names, schema=SCHEMAS[table])
+    except (pa.ArrowException, OSError) as error:
+        raise HeatliftError(
+            f"{file} is damaged ({first_line(error)}): delete it and start the same audit again, "
+            "it does what is missing"
+        ) from error
