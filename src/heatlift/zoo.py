@@ -187,7 +187,7 @@ def _timm_found(network: Any, num_classes: int | None) -> _Found:
     from timm.data.config import resolve_data_config
     from timm.data.imagenet_info import ImageNetInfo
 
-    config: dict[str, Any] = resolve_data_config({}, model=network)  # type: ignore[no-untyped-call]
+    config: dict[str, Any] = resolve_data_config({}, model=network)
     height, width = config["input_size"][1:]
     resize: int | tuple[int, int] = math.floor(height / config["crop_pct"])
     if config["crop_mode"] == "squash" or height != width:
