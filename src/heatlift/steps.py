@@ -11,16 +11,41 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from heatlift.backward import Attention, Bilinear, Division, Elementwise, MaxPool, Normalisation, Softmax
+from heatlift.backward import (
+    Attention,
+    Bilinear,
+    Call,
+    Division,
+    Elementwise,
+    MaxPool,
+    Normalisation,
+    Softmax,
+    Tape,
+)
 
-if TYPE_CHECKING:
-    from heatlift.rules import Rules
+
+class Pass(Protocol):
+    """What a step needs to know of the forward pass in which it is met: `heatlift.rules.Rules`."""
+
+    tape: Tape
+    relu_calls: int
+
+    @property
+    def recording(self) -> bool:
+        """Whether this is the reference's own pass."""
+
+    def keep(self, name: str, *inputs: Tensor, outputs: tuple[Tensor, ...] = ()) -> None:
+        """On the reference's pass: keep a call."""
+
+    def reference(self, name: str, *inputs: Tensor) -> Call | None:
+        """On the image's pass: the reference's own call that corresponds to this one."""
+
 
 Step: TypeAlias = "Callable[..., Tensor | None]"
 
@@ -35,7 +60,7 @@ RELU_LIKE = {"relu", "relu6", "hardtanh", "threshold", "clamp", "clamp_min", "cl
 
 
 def elementwise(
-    name: str, pure: Callable[..., Tensor], writes: bool, rules: Rules, *args: Any, **kwargs: Any
+    name: str, pure: Callable[..., Tensor], writes: bool, rules: Pass, *args: Any, **kwargs: Any
 ) -> Tensor | None:
     """A function of one input, element by element; ``pure`` is the variant that writes nothing."""
     x, function, in_place = _bound(pure, writes, args, kwargs)
@@ -55,7 +80,7 @@ def elementwise(
     return result
 
 
-def max_pool(with_indices: Callable[..., Any], rules: Rules, *args: Any, **kwargs: Any) -> Tensor | None:
+def max_pool(with_indices: Callable[..., Any], rules: Pass, *args: Any, **kwargs: Any) -> Tensor | None:
     """Max-pooling whose indices nobody asked for."""
     if kwargs.get("return_indices"):
         return None
@@ -79,7 +104,12 @@ def max_pool(with_indices: Callable[..., Any], rules: Rules, *args: Any, **kwarg
 
 
 def product(
-    function: Callable[..., Tensor], in_place: bool, swapped: bool, rules: Rules, *args: Any, **kwargs: Any
+    function: Callable[..., Tensor],
+    in_place: bool,
+    swapped: bool,
+    rules: Pass,
+    *args: Any,
+    **kwargs: Any,
 ) -> Tensor | None:
     """A product, or matrix product, of two tensors that both depend on the image."""
     a, b = reversed(args) if swapped else args if len(args) == 2 else (None, None)
@@ -96,7 +126,7 @@ def product(
     return a.copy_(result) if in_place else result
 
 
-def division(in_place: bool, rules: Rules, a: Any, b: Any, **kwargs: Any) -> Tensor | None:
+def division(in_place: bool, rules: Pass, a: Any, b: Any, **kwargs: Any) -> Tensor | None:
     """A quotient of two tensors that both depend on the image."""
     if kwargs or not (isinstance(a, Tensor) and isinstance(b, Tensor)):
         return None
@@ -111,7 +141,7 @@ def division(in_place: bool, rules: Rules, a: Any, b: Any, **kwargs: Any) -> Ten
     return a.copy_(result) if in_place else result
 
 
-def softmax(rules: Rules, x: Tensor, dim: int | None = None, *args: Any, **kwargs: Any) -> Tensor | None:
+def softmax(rules: Pass, x: Tensor, dim: int | None = None, *args: Any, **kwargs: Any) -> Tensor | None:
     """Softmax along a dimension, in the input's own type."""
     if dim is None or kwargs.get("dtype") is not None:
         return None
@@ -123,7 +153,7 @@ def softmax(rules: Rules, x: Tensor, dim: int | None = None, *args: Any, **kwarg
 
 
 def layer_norm(
-    rules: Rules,
+    rules: Pass,
     x: Tensor,
     normalized_shape: tuple[int, ...],
     weight: Tensor | None = None,
@@ -149,7 +179,7 @@ def layer_norm(
 
 
 def group_norm(
-    rules: Rules,
+    rules: Pass,
     x: Tensor,
     num_groups: int,
     weight: Tensor | None = None,
@@ -174,7 +204,7 @@ def group_norm(
 
 
 def attention(
-    rules: Rules,
+    rules: Pass,
     query: Tensor,
     key: Tensor,
     value: Tensor,
