@@ -73,6 +73,19 @@ def test_deeplift_equals_captum_s_where_captum_is_right() -> None:
     torch.testing.assert_close(attribute(clf, x, "deeplift", target), expected, rtol=1e-8, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["resnet18", "efficientnet_b0", "vit_tiny", "swin_t"])
+def test_one_baseline_serves_a_batch_as_one_for_each_image_does(name: str) -> None:
+    # Swin folds the batch into its windows, so that a single baseline can't stand for all.
+    clf, x = classifier(name), images(3)
+    target = torch.tensor([1, 2, 3])
+    together = attribute(clf, x, "deeplift", target)
+    each = attribute(clf, x, "deeplift", target, baseline=torch.zeros_like(x))
+    torch.testing.assert_close(together, each, rtol=1e-7, atol=1e-10)
+    for i in range(3):
+        alone = attribute(clf, x[i : i + 1], "deeplift", target[i : i + 1])
+        torch.testing.assert_close(together[i : i + 1], alone, rtol=1e-7, atol=1e-10)
+
+
 class Pooled(nn.Module):
     """Overlapping windows, whose sum over their maxima is the only logit that moves."""
 

@@ -46,7 +46,7 @@ class Attributor:
     """Several methods on one network, from shared passes: call it with a batch of images.
 
     The methods of Tjoa 2022 take one forward and four backward passes together, and one more forward
-    pass for DeepLift's baseline, which is kept for batches of the same shape.
+    pass for DeepLift's baseline, which is kept for the batches that follow.
 
     Args:
         classifier: the network.
@@ -60,6 +60,7 @@ class Attributor:
     space: Space = "model"
     baseline: Tensor | float = 0.0
     _baselines: dict[torch.Size, Baseline] = field(default_factory=dict, repr=False)
+    _whole: bool = field(default=False, repr=False)
 
     def __call__(self, images: Tensor, target: Target = None) -> dict[str, Attribution | Refused]:
         """Heatmaps of images (n, 3, h, w) in [0, 1], or why a method does not apply, by request name."""
@@ -89,20 +90,28 @@ class Attributor:
     def _all(
         self, inputs: Tensor, target: Target, requests: Sequence[Request]
     ) -> dict[str, Attribution | Refused]:
-        wanted = {request.method.rule for request in requests}
         try:
-            passes = Passes(
-                self.classifier,
-                inputs,
-                target,
-                space=self.space,
-                layers=dict.fromkeys(request.layer for request in requests if request.layer is not None),
-                rules=wanted != {"plain"},
-                baseline=self._baseline(inputs) if "rescale" in wanted else None,
-            )
+            passes = self._passes(inputs, target, requests)
+            if passes.baseline is not None and not passes.followed and not self._whole:
+                # A network that folds the batch into other dimensions needs a baseline for each image.
+                self._whole = True
+                self._baselines.clear()
+                passes = self._passes(inputs, target, requests)
         except Refused as refusal:
             return dict.fromkeys((request.name for request in requests), refusal)
         return {request.name: self._read(passes, request) for request in requests}
+
+    def _passes(self, inputs: Tensor, target: Target, requests: Sequence[Request]) -> Passes:
+        wanted = {request.method.rule for request in requests}
+        return Passes(
+            self.classifier,
+            inputs,
+            target,
+            space=self.space,
+            layers=dict.fromkeys(request.layer for request in requests if request.layer is not None),
+            rules=wanted != {"plain"},
+            baseline=self._baseline(inputs) if "rescale" in wanted else None,
+        )
 
     def _read(self, passes: Passes, request: Request) -> Attribution | Refused:
         rule = request.method.rule
@@ -118,15 +127,18 @@ class Attributor:
         )
 
     def _baseline(self, inputs: Tensor) -> Baseline:
-        if inputs.shape not in self._baselines:
+        """The baseline's pass: of one image for all of a batch, where that will do."""
+        values = torch.as_tensor(self.baseline, dtype=inputs.dtype, device=inputs.device)
+        each = self._whole or (values.ndim == inputs.ndim and len(values) > 1)
+        shape = inputs.shape if each else torch.Size((1, *inputs.shape[1:]))
+        if shape not in self._baselines:
             # One shape at a time: the calls of a whole pass are kept.
             self._baselines.clear()
-            in_model_space = torch.as_tensor(self.baseline, dtype=inputs.dtype, device=inputs.device)
-            start = in_model_space.expand_as(inputs).clone()
+            start = values.expand(shape).clone()
             if self.space == "pixel":
                 start = self.classifier.denormalise(start)
-            self._baselines[inputs.shape] = Baseline.run(self.classifier, start, self.space)
-        return self._baselines[inputs.shape]
+            self._baselines[shape] = Baseline.run(self.classifier, start, self.space)
+        return self._baselines[shape]
 
 
 def attribute(

@@ -195,7 +195,7 @@ class Normalisation(Function):
         u, r = _centred(x.reshape(ctx.rows), ctx.eps)
         u0, r0 = u, r
         if ctx.tape.rule == "rescale":
-            u0, r0 = _centred(reference[0].reshape(ctx.rows), ctx.eps)
+            u0, r0 = _centred(reference[0].reshape(len(reference[0]), *ctx.rows[1:]), ctx.eps)
         # u r with r = (variance + eps)^(-1/2), whose slope is -(r r0)^2 / (r + r0), and variance = mean(u^2).
         to_scale = (gradient * (u + u0) / 2).sum(-1, keepdim=True)
         to_variance = -to_scale * (r * r0).square() / (r + r0)

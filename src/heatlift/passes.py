@@ -63,6 +63,11 @@ class Passes:
             raise Refused("the network's output carries no gradient back to the image")
         self.target = chosen_class(target, self.logits.detach())
 
+    @property
+    def followed(self) -> bool:
+        """Whether the images took the baseline's path through the network, so that they can be compared."""
+        return self._rules is not None and self._rules.followed
+
     def gradient(self, rule: Rule = "plain", layer: str | None = None) -> Tensor:
         """Gradient of the target's logit under a rule, for the input or for a kept layer.
 
@@ -106,7 +111,7 @@ class Passes:
         """Relative difference (n,) between a heatmap's sum and the logit's rise from the baseline."""
         assert self.baseline is not None
         after = self._explained().detach()
-        before = self.classifier.explained(self.baseline.logits, self.target)
+        before = self.classifier.explained(self.baseline.logits.expand_as(self.logits), self.target)
         rise = after - before
         # Where image and baseline happen to have nearly the same logit, relative to the logits themselves.
         scale = torch.maximum(rise.abs(), 0.01 * (after.abs() + before.abs()))
@@ -144,7 +149,7 @@ class Baseline:
 
     @classmethod
     def run(cls, classifier: Classifier, inputs: Tensor, space: Space) -> Baseline:
-        """Run the network on baseline inputs (n, 3, h, w) given in a space."""
+        """Run the network on baseline inputs (n, 3, h, w), or (1, 3, h, w) for all, given in a space."""
         calls: list[Call] = []
         with torch.no_grad(), Rules(record=calls):
             logits = classifier(inputs, space)

@@ -42,7 +42,7 @@ class Rules(TorchFunctionMode):
     Args:
         record: fill this list with the calls met; no gradients are meant to be taken from such a pass.
         reference: the calls recorded on the reference inputs, from which the ``rescale`` rule takes
-            differences; they must come from a batch of the same shape.
+            differences; they must come from a batch of the same shape, or from a single image.
 
     Attributes:
         relu_calls: how many ReLU calls that lead to the input the rules applied to.
@@ -66,7 +66,7 @@ class Rules(TorchFunctionMode):
         Raises:
             Refused: ``rescale``, but the reference called other functions than this pass.
         """
-        if rule == "rescale" and (self._reference is None or self._position != len(self._reference)):
+        if rule == "rescale" and not self.followed:
             raise Refused(
                 "the network takes another path for the image than for the baseline: they can't be compared"
             )
@@ -75,6 +75,11 @@ class Rules(TorchFunctionMode):
             yield
         finally:
             self.tape.rule = before
+
+    @property
+    def followed(self) -> bool:
+        """Whether this pass called the same functions as the reference's, one for one."""
+        return self._reference is not None and self._position == len(self._reference)
 
     @property
     def recording(self) -> bool:
@@ -95,7 +100,8 @@ class Rules(TorchFunctionMode):
             return None
         if self._position < len(self._reference):
             call = self._reference[self._position]
-            if call.name == name and [t.shape for t in call.inputs] == [t.shape for t in inputs]:
+            pairs = zip(call.inputs, inputs, strict=False)
+            if call.name == name and all(_alike(theirs, ours) for theirs, ours in pairs):
                 self._position += 1
                 return call
         # Another path than the reference's: `use` will refuse the rescale rule, the others don't mind.
@@ -118,6 +124,14 @@ class Rules(TorchFunctionMode):
             with self:
                 return _transparent(func)(*args, **kwargs)
         return func(*args, **kwargs)
+
+
+def _alike(reference: Tensor, ours: Tensor) -> bool:
+    """Whether a reference is of the image's shape, or a single one that stands for each of a batch."""
+    if reference.shape == ours.shape:
+        return True
+    single = reference.ndim == ours.ndim > 0 and len(reference) == 1
+    return single and reference.shape[1:] == ours.shape[1:]
 
 
 @cache
