@@ -127,6 +127,17 @@ def not_a_network() -> int:
     return 3
 
 
+def leaves() -> nn.Module:
+    raise SystemExit(7)
+
+
+def torn() -> Classifier:
+    """Weights that are not numbers."""
+    network = _Small()
+    network.head.weight.data.fill_(float("nan"))
+    return Classifier(network, size=32)
+
+
 def fails() -> nn.Module:
     raise ValueError("no luck\nat all")
 

@@ -9,7 +9,7 @@ import torch
 from captum.attr import InputXGradient, LayerAttribution, LayerGradCam, Saliency
 from torch import Tensor, nn
 
-from heatlift import Classifier, Refused, attribute, load
+from heatlift import Classifier, HeatliftError, Refused, attribute, load
 from heatlift.attribution import Attributor
 from heatlift.registry import requested
 from networks import classifier, images
@@ -112,3 +112,10 @@ def test_the_methods_are_right_on_the_demo_network() -> None:
     assert float(found["deeplift"].completeness.max()) < 1e-4
     # Every ReLU6 of EfficientNet-Lite0: the stem, 15 expansions, 16 depthwise convolutions, the head.
     assert found["guided_backprop"].relu_calls == 33
+
+
+def test_what_is_no_classifier_or_no_tensor_is_said() -> None:
+    with pytest.raises(HeatliftError, match=r"Flat is no Classifier: wrap the network, hl\.Classifier"):
+        attribute(Flat(), torch.rand(1, 3, 8, 8), "saliency")  # type: ignore[arg-type]
+    with pytest.raises(HeatliftError, match=r"type ndarray: expected a torch\.Tensor"):
+        attribute(Classifier(Flat(), size=8), torch.rand(1, 3, 8, 8).numpy(), "saliency")

@@ -254,3 +254,13 @@ def test_the_fingerprint_sees_other_names_labels_and_contents(tmp_path: Path) ->
     assert digest() == before
     (tmp_path / "cat" / "a.jpg").rename(tmp_path / "cat" / "c.jpg")
     assert digest() != before
+
+
+def test_a_named_pipe_is_neither_waited_for_nor_a_manifest(tmp_path: Path) -> None:
+    fill(tmp_path, "photos/a.jpg")
+    os.mkfifo(tmp_path / "photos" / "pipe.jpg")
+    data = find_images(tmp_path / "photos", 2, None)
+    assert len(data.items) == 2
+    assert data.fingerprint()["images"] == 2
+    os.mkfifo(tmp_path / "labels.csv")
+    assert "neither a folder nor" in refusal(tmp_path / "labels.csv", 2, None)

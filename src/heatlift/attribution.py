@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from heatlift.classifier import Classifier
-from heatlift.errors import Refused, first_line
+from heatlift.errors import HeatliftError, Refused, first_line
 from heatlift.passes import Baseline, Passes
 from heatlift.registry import Request, requested
 from heatlift.types import Space, Target
@@ -171,6 +171,10 @@ def attribute(
         HeatliftError: unknown method, layer or target.
         Refused: the method would be wrong on this network, and why.
     """
+    if not isinstance(classifier, Classifier):
+        raise HeatliftError(
+            f"{type(classifier).__name__} is no Classifier: wrap the network, hl.Classifier(network)"
+        )
     request = requested(classifier, method, layer)
     attribution = Attributor(classifier, [request], space, baseline)(images, target)[request.name]
     if isinstance(attribution, Refused):

@@ -146,6 +146,8 @@ class Classifier:
 
     def _checked(self, images: Tensor) -> Tensor:
         """Images in the network's own type and place."""
+        if not isinstance(images, Tensor):
+            raise HeatliftError(f"images of type {type(images).__name__}: expected a torch.Tensor")
         if images.ndim != 4 or images.shape[1] != 3:
             raise HeatliftError(f"images of shape {tuple(images.shape)}: expected (n, 3, height, width)")
         if not images.is_floating_point():
@@ -185,6 +187,10 @@ class Classifier:
             raise HeatliftError(
                 f"{self.name} returns probabilities, not raw logits: remove its final softmax or sigmoid, "
                 "every score here is defined on logits"
+            )
+        if not bool(logits.isfinite().all()):
+            raise HeatliftError(
+                f"{self.name} returns NaN or infinite logits for noise: are its weights damaged?"
             )
         return logits.shape[1]
 

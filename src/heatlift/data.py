@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -104,7 +105,7 @@ def find_images(data: str | Path, num_classes: int, classes: Sequence[str] | Non
     if not os.path.exists(root):
         raise HeatliftError(f"{data} does not exist: give a folder of images, or a .csv or .parquet manifest")
     suffix = root.suffix.lower()
-    if suffix in SUFFIXES:
+    if suffix in SUFFIXES and root.is_file():
         rows = read_manifest(root, num_classes, classes)
         return _dataset(root.parent, "manifest", (Item(_name(Path(row[0])), row[1], row[2]) for row in rows))
     if suffix in EXTENSIONS:
@@ -241,6 +242,8 @@ def _rank(seed: int, name: str) -> bytes:
 def _sample(path: Path) -> bytes:
     """What tells a file from another one under its name, without reading all of it."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return b"no file"  # opening a named pipe would wait for its other end
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(0)

@@ -36,6 +36,7 @@ def co_score(before: Tensor, after: Tensor, labels: Tensor) -> Tensor:
         >>> co_score(torch.tensor([[0.0, 1.0]]), torch.tensor([[2.0, 1.5]]), torch.tensor([0]))
         tensor([1.5000])
     """
+    labels = torch.as_tensor(labels, device=before.device)
     if before.shape != after.shape or before.ndim != 2:
         raise HeatliftError(
             f"logits before {tuple(before.shape)} and after {tuple(after.shape)} must have one shape (n, C)"

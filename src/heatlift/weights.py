@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from heatlift.errors import HeatliftError, first_line
+from heatlift.errors import HeatliftError
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
@@ -69,7 +69,7 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
             "save the network's state_dict(), best as .safetensors"
         ) from error
     except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        raise HeatliftError(f"{path} is damaged or no weight file: {first_line(error)}") from error
+        raise HeatliftError(f"{path} is damaged or no weight file") from error
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]

@@ -6,6 +6,7 @@ import importlib
 import math
 import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -221,12 +222,12 @@ def _from_function(module: str, name: str, weights: str) -> _Found:
         raise HeatliftError(f"unknown model '{module}:{name}': {error} (known: {KINDS})") from error
     except AttributeError as error:
         raise HeatliftError(f"module {module} has no '{name}'") from error
-    except Exception as error:
-        raise HeatliftError(f"importing {module} failed: {first_line(error)}") from error
+    except (Exception, SystemExit) as error:
+        raise HeatliftError(f"importing {module} failed: {_raised(error)}") from error
     try:
         made = function()
-    except Exception as error:
-        raise HeatliftError(f"{module}:{name}() failed: {first_line(error)}") from error
+    except (Exception, SystemExit) as error:
+        raise HeatliftError(f"{module}:{name}() failed: {_raised(error)}") from error
     if isinstance(made, Classifier):
         if type(made) is not Classifier:
             raise HeatliftError(
@@ -266,6 +267,12 @@ def _reframed(framing: Framing, size: int | None, resize: int | None) -> Framing
     if size is not None:
         framing = replace(framing, resize=size, crop=(size, size))
     return framing if resize is None else replace(framing, resize=resize)
+
+
+def _raised(error: BaseException) -> str:
+    """What a user's own code raised, and where."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {first_line(error)} ({place.filename}, line {place.lineno})"
 
 
 def _similar(name: str, names: Sequence[str]) -> str:

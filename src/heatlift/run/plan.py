@@ -35,7 +35,7 @@ class AuditConfig(BaseModel):
     resize: int | None = Field(None, ge=1, le=4096)
     limit: int | None = Field(None, ge=1)
     batch_size: int = Field(16, ge=1)
-    shard_size: int = Field(64, ge=1)
+    shard_size: int = Field(32, ge=1)
     seed: int = Field(0, ge=0, lt=2**63)
 
 
@@ -64,9 +64,13 @@ def configured(**settings: Any) -> AuditConfig:
         repeated = {name for name in names if names.count(name) > 1}
         if repeated:
             raise HeatliftError(f"--{option}: {', '.join(sorted(repeated))} is given more than once")
-    unknown = [name for name in config.controls if name not in CONTROLS]
-    if unknown:
-        raise HeatliftError(f"unknown control '{unknown[0]}': choose from {', '.join(CONTROLS)}")
+    for kind, names, known in (
+        ("method", tuple(name.partition("@")[0] for name in config.methods), METHODS),
+        ("control", config.controls, CONTROLS),
+    ):
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise HeatliftError(f"unknown {kind} '{unknown[0]}': choose from {', '.join(known)}")
     if not config.methods:
         raise HeatliftError(f"no method to audit: choose from {', '.join(METHODS)}")
     if not config.operations:

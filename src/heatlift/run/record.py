@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -41,10 +41,10 @@ class Run:
     """
 
     folder: Path
-    record: dict[str, Any]
-    predictions: pa.Table
-    scores: pa.Table
-    summary: dict[str, Any] | None
+    record: dict[str, Any] = field(repr=False)
+    predictions: pa.Table = field(repr=False)
+    scores: pa.Table = field(repr=False)
+    summary: dict[str, Any] | None = field(repr=False)
 
 
 def read(folder: str | Path) -> Run:
