@@ -162,20 +162,12 @@ def layer_norm(
     *args: Any,
 ) -> Tensor | None:
     """Layer norm over the last dimensions."""
-    if rules.recording:
-        rules.keep("layer_norm", x)
-        return None
-    places = math.prod(normalized_shape)
-    result: Tensor = Normalisation.apply(
-        x,
-        lambda t: F.layer_norm(t, normalized_shape, weight, bias, eps),
-        weight,
-        (*x.shape[: x.ndim - len(normalized_shape)], places),
-        eps,
-        rules.tape,
-        rules.reference("layer_norm", x),
-    )
-    return result
+
+    def function(t: Tensor) -> Tensor:
+        return F.layer_norm(t, normalized_shape, weight, bias, eps)
+
+    rows = (*x.shape[: x.ndim - len(normalized_shape)], math.prod(normalized_shape))
+    return _normalised(rules, "layer_norm", x, function, weight, rows, eps)
 
 
 def group_norm(
@@ -188,18 +180,29 @@ def group_norm(
     *args: Any,
 ) -> Tensor | None:
     """Group norm: each group of channels with all its places."""
+
+    def function(t: Tensor) -> Tensor:
+        return F.group_norm(t, num_groups, weight, bias, eps)
+
+    per_channel = None if weight is None else weight.view(1, -1, *[1] * (x.ndim - 2))
+    return _normalised(rules, "group_norm", x, function, per_channel, (x.shape[0], num_groups, -1), eps)
+
+
+def _normalised(
+    rules: Pass,
+    name: str,
+    x: Tensor,
+    function: Callable[[Tensor], Tensor],
+    weight: Tensor | None,
+    rows: tuple[int, ...],
+    eps: float,
+) -> Tensor | None:
+    """A norm whose mean and variance are those of the last dimension, in the shape ``rows``."""
     if rules.recording:
-        rules.keep("group_norm", x)
+        rules.keep(name, x)
         return None
-    result: Tensor = Normalisation.apply(
-        x,
-        lambda t: F.group_norm(t, num_groups, weight, bias, eps),
-        None if weight is None else weight.view(1, -1, *[1] * (x.ndim - 2)),
-        (x.shape[0], num_groups, -1),
-        eps,
-        rules.tape,
-        rules.reference("group_norm", x),
-    )
+    reference = rules.reference(name, x)
+    result: Tensor = Normalisation.apply(x, function, weight, rows, eps, rules.tape, reference)
     return result
 
 
