@@ -71,9 +71,9 @@ class OneReLUPerCall(nn.Module):
         return out
 
 
-def small() -> Classifier:
+def small(dtype: torch.dtype = torch.float32) -> Classifier:
     """A quick network for whole runs: convolutions, a reused ReLU in place, pooling, 3 classes."""
-    return Classifier(_Small(), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), size=32, name="small")
+    return Classifier(_Small().to(dtype), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), size=32, name="small")
 
 
 class _Small(nn.Module):
@@ -92,13 +92,13 @@ class _Small(nn.Module):
 
 
 def small_with_a_norm() -> Classifier:
-    """Divides by a norm, for which there is no rule."""
+    """Divides by a norm for which there is no rule."""
     network = _Small()
     plain = network.forward
 
     def forward(inputs: Tensor) -> Tensor:
         out = plain(inputs)
-        return out / torch.linalg.vector_norm(out, dim=1, keepdim=True)
+        return out / torch.linalg.vector_norm(out, ord=3, dim=1, keepdim=True)
 
     network.forward = forward  # type: ignore[method-assign]
     return Classifier(network, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), size=32)

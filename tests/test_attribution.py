@@ -82,7 +82,7 @@ def test_layer_gradcam_refuses_what_it_can_t_mean() -> None:
     x = torch.rand(1, 3, 8, 8)
     with pytest.raises(Refused, match="'conv' runs more than once"):
         attribute(Classifier(Twice(), size=8), x, "layer_gradcam")
-    with pytest.raises(Refused, match="needs a convolution"):
+    with pytest.raises(Refused, match="the network runs no convolution"):
         attribute(Classifier(Flat(), size=8), x, "layer_gradcam")
 
 

@@ -19,7 +19,7 @@ import heatlift as hl
 from heatlift.cli import run as cli
 from heatlift.data import Item
 from heatlift.images import decode
-from heatlift.registry import requested
+from heatlift.registry import TJOA_2022, requested
 from heatlift.run.audit import prepare, run
 from heatlift.run.examples import write_examples
 from heatlift.run.plan import configured, differences, shards
@@ -88,7 +88,7 @@ def test_scores_equal_a_plain_loop_over_single_images(finished: Any, data: Path)
         assert prediction["predicted"] == int(predicted)
         assert prediction["correct"] == (int(predicted) == 1)
         assert prediction["confidence"] == pytest.approx(float(before.softmax(dim=1).max()), abs=1e-6)
-        for method in hl.methods():
+        for method in TJOA_2022:
             h = hl.rescale(hl.attribute(clf, x, method))
             for operation in ("add", "multiply"):
                 with torch.no_grad():
@@ -285,7 +285,7 @@ def test_a_method_that_does_not_apply_is_left_out_with_its_reason(data: Path, tm
     assert "LinalgVectorNorm" in found.record["refused"]["deeplift"]
     assert set(found.scores["method"].to_pylist()) == {"saliency"}
     layerless = configured(data=str(data), model="networks:no_convolution", controls=(), limit=2)
-    assert "needs a convolution" in prepare(layerless).refused["layer_gradcam"]
+    assert "runs no convolution" in prepare(layerless).refused["layer_gradcam"]
     only = configured(**(config.model_dump() | {"methods": ("deeplift",)}))
     with pytest.raises(hl.HeatliftError, match="none of the methods applies: deeplift does not apply"):
         prepare(only)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -228,3 +229,16 @@ def test_many_sigmoids_are_refused_like_one() -> None:
         Classifier(Head(5, torch.sigmoid), size=8)
     with pytest.raises(HeatliftError, match="give three values"):
         Classifier(Head(5), size=8, std=(float("inf"), 1.0, 1.0))
+
+
+def test_logits_are_the_same_with_and_without_gradients() -> None:
+    # torch.nn.MultiheadAttention has a fast path of its own without gradients.
+    torch.manual_seed(0)
+    network = torchvision.models.VisionTransformer(32, 8, 2, 4, 32, 64, num_classes=10)
+    nn.init.normal_(network.heads.head.weight)
+    clf, x = Classifier(network, size=32), torch.rand(3, 3, 32, 32)
+    fast = torch.backends.mha.get_fastpath_enabled()
+    with torch.no_grad():
+        without = clf(x)
+    assert torch.equal(clf(x.requires_grad_()).detach(), without)
+    assert torch.backends.mha.get_fastpath_enabled() == fast

@@ -54,8 +54,11 @@ def test_check(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     assert "3 x 32 x 32" in said
     assert "mean (0.5, 0.5, 0.5)" in said
-    assert "its rule reaches 2 ReLU calls" in said
-    assert "layer conv1; others with layer_gradcam@NAME" in said
+    assert "its rule reaches all 2 ReLU calls" in said
+    assert "its rule reaches 3 calls: 2 relu, 1 max_pool2d" in said
+    assert "layer conv1" in said
+    assert "  15 x 15: conv1\n" in said
+    assert "  5 x 5: conv2\n" in said
     assert run(["check", "networks:small_with_a_norm"]) == 0
     lines = capsys.readouterr().out.splitlines()
     (deeplift,) = (line for line in lines if line.startswith("deeplift"))

@@ -401,6 +401,9 @@ def written_in_place(t: Tensor) -> Tensor:
         lambda t: torch.where(t > 0, t, torch.zeros_like(t)),
         lambda t: t.masked_fill(t < 0, 0),
         lambda t: t * (t > 0),
+        lambda t: torch.addcmul(torch.zeros_like(t), t, t > 0),
+        lambda t: torch.stack([t, torch.zeros_like(t)]).amax(0),
+        lambda t: torch.cat([torch.zeros_like(t)[:, :, None], t[:, :, None]], dim=2).max(dim=2).values,
         lambda t: t.clamp(min=torch.zeros_like(t)),
         lambda t: OwnStep.apply(t),
         written_in_place,
@@ -412,6 +415,21 @@ def test_a_relu_in_disguise_refuses_the_relu_rules(relu: Callable[[Tensor], Tens
         with pytest.raises(Refused, match="are or may hide one"):
             attribute(clf, x, method)
     assert attribute(clf, x, "saliency").abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda t: t.unflatten(1, (3, 1)).relu().squeeze(2),  # wraps the one of its own name
+        lambda t: F.relu(F.fractional_max_pool2d(t, 2, output_size=2)),  # a choice between two others
+        lambda t: nn.MultiheadAttention(3, 1, batch_first=True)(*[t.mean(3).mT.relu()] * 3)[0],
+    ],
+)
+def test_torch_s_functions_in_python_are_looked_into(function: Callable[[Tensor], Tensor]) -> None:
+    leaf, rules = torch.rand(2, 3, 4, 4, requires_grad=True), Rules()
+    with rules:
+        assert function(leaf).grad_fn is not None
+    assert rules.calls["relu"] == rules.relu_calls == 1
 
 
 class PoolsThenWrites(nn.Module):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from heatlift.attribution import COMPLETENESS_TOLERANCE, Attribution, Attributor
+from heatlift.attribution import Attribution, Attributor
 from heatlift.classifier import Classifier
 from heatlift.errors import Refused
-from heatlift.registry import METHODS, Request, requested
+from heatlift.method import Request
+from heatlift.registry import requested
+from heatlift.subject import COMPLETENESS_TOLERANCE
 from heatlift.types import Space
 
 
@@ -32,26 +35,8 @@ class Trial:
     found: Attribution | None
 
 
-def applicable(
-    classifier: Classifier, names: Sequence[str], space: Space, seed: int
-) -> tuple[list[Request], dict[str, str]]:
-    """The methods that apply, and the others each with the reason, found out on one image of noise.
-
-    Raises:
-        HeatliftError: an unknown method or layer.
-    """
-    trials = tried(classifier, names, noise(classifier, 1, seed), space)
-    requests = [trial.request for trial in trials if trial.request is not None and trial.why_not is None]
-    reasons = {
-        trial.name: f"{trial.name} does not apply to {classifier.name}: {trial.why_not}"
-        for trial in trials
-        if trial.why_not is not None
-    }
-    return requests, reasons
-
-
 def tried(
-    classifier: Classifier, names: Sequence[str], images: Tensor, space: Space = "model"
+    classifier: Classifier, names: Sequence[str], images: Tensor, space: Space = "model", seed: int = 0
 ) -> list[Trial]:
     """Every named method on some images (n, 3, h, w) in [0, 1], in the order of the names.
 
@@ -61,7 +46,7 @@ def tried(
     understood: dict[str, Request | Refused] = {}
     for name in names:
         try:
-            understood[name] = requested(classifier, name)
+            understood[name] = requested(classifier, name, seed=seed)
         except Refused as refusal:
             understood[name] = refusal
     requests = [request for request in understood.values() if isinstance(request, Request)]
@@ -74,17 +59,19 @@ def noise(classifier: Classifier, n: int, seed: int = 0) -> Tensor:
     return torch.rand(n, 3, *classifier.framing.crop, generator=torch.Generator().manual_seed(seed))
 
 
-def shown(trial: Trial) -> str:
-    """What shows that a method applies, or why it does not, in words."""
-    if trial.why_not is not None or trial.found is None or trial.request is None:
-        return trial.why_not or ""
-    if trial.found.completeness is not None:
-        return f"completeness holds to {float(trial.found.completeness.max()):.1e} (relative, float32)"
-    if trial.found.relu_calls is not None:
-        return f"its rule reaches {trial.found.relu_calls} ReLU calls"
-    if trial.request.layer is not None:
-        return f"layer {trial.request.layer}; others with {trial.request.method.name}@NAME"
-    return METHODS[trial.request.method.name].source
+def certificate(trial: Trial) -> dict[str, Any]:
+    """What shows that a method applies, as plain values for a record."""
+    found = trial.found
+    if found is None:
+        return {}
+    facts: dict[str, Any] = {}
+    if found.relu_calls is not None:
+        facts["relu_calls"] = found.relu_calls
+    if found.calls is not None:
+        facts["calls"] = dict(found.calls)
+    if found.completeness is not None:
+        facts["completeness_on_noise"] = float(found.completeness.max())
+    return facts
 
 
 def _trial(name: str, request: Request | Refused, found: Attribution | Refused | None) -> Trial:
@@ -92,7 +79,11 @@ def _trial(name: str, request: Request | Refused, found: Attribution | Refused |
         return Trial(name, None, str(request), None)
     if found is None or isinstance(found, Refused):
         return Trial(name, request, str(found), None)
-    if found.completeness is not None and not bool((found.completeness <= COMPLETENESS_TOLERANCE).all()):
+    if not bool(found.heatmaps.isfinite().all()):
+        return Trial(name, request, "its heatmaps are not finite", found)
+    if not found.complete and not request.method.approximate:
+        assert found.completeness is not None
         missed = float(found.completeness.max())
-        return Trial(name, request, f"its sum misses the logit's rise by {missed:.1%} on noise", found)
+        reason = f"its sum misses the logit's rise by {missed:.1%} (at most {COMPLETENESS_TOLERANCE:.0%})"
+        return Trial(name, request, reason, found)
     return Trial(name, request, None, found)

@@ -1,24 +1,29 @@
 """The autograd functions that the backward rules are made of: forward as torch does it, backward by rule.
 
 Under the ``rescale`` rule each passes back multipliers with which differences from the reference add up
-exactly (DeepLIFT, Shrikumar et al. 2017). A step of one input takes the ratio of the differences. A step
-of two inputs that is linear in each takes the derivative half-way between: ``a b - a0 b0`` is
-``(b + b0) / 2 (a - a0) + (a + a0) / 2 (b - b0)``. Softmax, normalisation, division and attention are
-such steps one after the other, written down in one.
+exactly: see `heatlift.multipliers`. What is saved in half precision, as under autocast, is calculated with
+in single precision on the way back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.nn import functional as F
+
+from heatlift.multipliers import slope
 
 Rule: TypeAlias = Literal["plain", "guided", "deconvolution", "rescale"]
+
+Multipliers: TypeAlias = "Callable[..., Tensor | tuple[Tensor | None, ...]]"
+"""``(*gradients, *inputs, *reference)`` -> what is passed back to each input."""
+
+HALF = (torch.float16, torch.bfloat16)
 
 
 @dataclass
@@ -51,10 +56,18 @@ class Elementwise(Function):
         reference: Call | None,
     ) -> Tensor:
         ctx.tape, ctx.relu = tape, relu
-        derivative, y = _derivative(function, x, relu)
+        if x.dtype in HALF:
+            # Half precision has too few digits for differences.
+            y = function(x)
+            with _without_autocast(x):
+                derivative, exact = _derivative(function, wide(x), relu)
+                exact0 = None if reference is None else function(wide(reference.inputs[0]))
+        else:
+            derivative, y = _derivative(function, x, relu)
+            exact, exact0 = y, None if reference is None else reference.outputs[0]
         multiplier = None
-        if reference is not None:
-            multiplier = _slope(x, y, derivative, relu, reference.inputs[0], reference.outputs[0])
+        if reference is not None and exact0 is not None:
+            multiplier = slope(wide(x), exact, derivative, relu, wide(reference.inputs[0]), exact0)
         ctx.save_for_backward(derivative, multiplier)
         if not in_place:
             return y
@@ -97,7 +110,8 @@ class MaxPool(Function):
         (x0,), (y0, indices0) = reference.inputs, reference.outputs
         # A window's difference belongs to the image's largest cell where the maximum rose, and to the
         # reference's where it fell: there the input differs at least as much, so the ratio exists.
-        ctx.save_for_backward(indices, torch.where(y >= y0, indices, indices0), y - y0, x - x0)
+        cells = torch.where(y >= y0, indices, indices0)
+        ctx.save_for_backward(indices, cells, wide(y) - wide(y0), wide(x) - wide(x0))
         return y
 
     @staticmethod
@@ -111,161 +125,41 @@ class MaxPool(Function):
         return multipliers, None, None, None, None
 
 
-class Bilinear(Function):
-    """A step of two inputs that is linear in each: a product, a matrix product."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, a: Tensor, b: Tensor, function: Callable[..., Tensor], tape: Tape, reference: Call | None
-    ) -> Tensor:
-        ctx.tape, ctx.function = tape, function
-        ctx.save_for_backward(a, b, *(reference.inputs if reference is not None else ()))
-        return function(a, b)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        a, b, *reference = ctx.saved_tensors
-        if ctx.tape.rule == "rescale":
-            a, b = (a + reference[0]) / 2, (b + reference[1]) / 2
-        return *_vjp(ctx.function, (a, b), gradients[0]), None, None, None
-
-
-class Division(Function):
-    """a / b where both depend on the image: a product with 1 / b, whose own slope is -1 / (b b0)."""
-
-    @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor, tape: Tape, reference: Call | None) -> Tensor:
-        ctx.tape = tape
-        ctx.save_for_backward(a, b, *(reference.inputs if reference is not None else ()))
-        return a / b
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        (gradient,) = gradients
-        a, b, *reference = ctx.saved_tensors
-        a0, b0 = reference if ctx.tape.rule == "rescale" else (a, b)
-        to_a = gradient * (1 / b + 1 / b0) / 2
-        to_b = -gradient * (a + a0) / 2 / (b * b0)
-        return to_a.sum_to_size(a.shape), to_b.sum_to_size(b.shape), None, None
-
-
-class Softmax(Function):
-    """Softmax along one dimension."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, dim: int, tape: Tape, reference: Call | None) -> Tensor:
-        ctx.tape, ctx.dim = tape, dim
-        ctx.save_for_backward(x, *(reference.inputs if reference is not None else ()))
-        return x.softmax(dim)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        x, *reference = ctx.saved_tensors
-        x0 = reference[0] if ctx.tape.rule == "rescale" else x
-        return softmax_multipliers(gradients[0], x, x0, ctx.dim), None, None, None
-
-
-class Normalisation(Function):
-    """(x - mean) / sqrt(variance + eps) times a weight: layer and group norm.
-
-    ``rows`` is the shape in which the mean and variance are those of the last dimension, and ``weight``
-    fits the input's own shape.
-    """
+class Compound(Function):
+    """Any other step, smooth or a maximum: ``function`` of one or several inputs, with its multipliers."""
 
     @staticmethod
     def forward(
         ctx: Any,
-        x: Tensor,
-        function: Callable[[Tensor], Tensor],
-        weight: Tensor | None,
-        rows: tuple[int, ...],
-        eps: float,
+        function: Callable[..., Any],
+        multipliers: Multipliers,
         tape: Tape,
         reference: Call | None,
-    ) -> Tensor:
-        ctx.tape, ctx.rows, ctx.eps = tape, rows, eps
-        ctx.save_for_backward(x, weight, *(reference.inputs if reference is not None else ()))
-        return function(x)
+        *inputs: Tensor,
+    ) -> Any:
+        ctx.tape, ctx.multipliers, ctx.count = tape, multipliers, len(inputs)
+        ctx.save_for_backward(*inputs, *(reference.inputs if reference is not None else ()))
+        return function(*inputs)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        x, weight, *reference = ctx.saved_tensors
-        gradient = gradients[0] if weight is None else gradients[0] * weight
-        gradient = gradient.reshape(ctx.rows)
-        u, r = _centred(x.reshape(ctx.rows), ctx.eps)
-        u0, r0 = u, r
-        if ctx.tape.rule == "rescale":
-            u0, r0 = _centred(reference[0].reshape(len(reference[0]), *ctx.rows[1:]), ctx.eps)
-        # u r with r = (variance + eps)^(-1/2), whose slope is -(r r0)^2 / (r + r0), and variance = mean(u^2).
-        to_scale = (gradient * (u + u0) / 2).sum(-1, keepdim=True)
-        to_variance = -to_scale * (r * r0).square() / (r + r0)
-        to_u = gradient * (r + r0) / 2 + to_variance * (u + u0) / u.shape[-1]
-        to_x = to_u - to_u.mean(-1, keepdim=True)
-        return to_x.reshape(x.shape), None, None, None, None, None, None
+        saved = [wide(t) for t in ctx.saved_tensors]
+        inputs, reference = saved[: ctx.count], saved[ctx.count :]
+        if ctx.tape.rule != "rescale":
+            reference = inputs
+        with _without_autocast(gradients[0]):
+            found = ctx.multipliers(*map(wide, gradients), *inputs, *reference)
+        return None, None, None, None, *(found if isinstance(found, tuple) else (found,))
 
 
-class Attention(Function):
-    """Scaled dot-product attention: softmax(q k' scale + mask) v."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        mask: Tensor | None,
-        scale: float,
-        tape: Tape,
-        reference: Call | None,
-    ) -> Tensor:
-        ctx.tape, ctx.scale = tape, scale
-        ctx.save_for_backward(query, key, value, mask, *(reference.inputs if reference is not None else ()))
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        (gradient,) = gradients
-        q, k, v, mask, *reference = ctx.saved_tensors
-        q0, k0, v0 = reference if ctx.tape.rule == "rescale" else (q, k, v)
-
-        def similarities(query: Tensor, key: Tensor) -> Tensor:
-            scores: Tensor = query @ key.mT * ctx.scale
-            return scores if mask is None else scores + mask
-
-        s, s0 = similarities(q, k), similarities(q0, k0)
-        to_v = ((s.softmax(-1) + s0.softmax(-1)) / 2).mT @ gradient
-        to_s = softmax_multipliers(gradient @ ((v + v0) / 2).mT, s, s0, -1) * ctx.scale
-        return to_s @ (k + k0) / 2, to_s.mT @ (q + q0) / 2, to_v, None, None, None, None
+def wide(x: Tensor) -> Tensor:
+    """Half precision in single precision, and everything else as it is."""
+    return x.float() if x.dtype in HALF else x
 
 
-def softmax_multipliers(gradient: Tensor, x: Tensor, x0: Tensor, dim: int) -> Tensor:
-    """Gradient through a softmax by the rescale rule; with ``x0 = x`` the plain one.
-
-    The softmax is exp(x - l) with l the logarithm of sum(exp(x)): unlike those of exp(x) / sum(exp(x)),
-    none of its steps leaves the range of numbers where image and reference differ much.
-    """
-    total, total0 = x.logsumexp(dim, keepdim=True), x0.logsumexp(dim, keepdim=True)
-    p, p0 = (x - total).exp(), (x0 - total0).exp()
-    to_difference = gradient * _slope(x - total, p, p, False, x0 - total0, p0)
-    shift = torch.maximum(total, total0)
-    e, e0 = (x - shift).exp(), (x0 - shift).exp()
-    s, s0 = e.sum(dim, keepdim=True), e0.sum(dim, keepdim=True)
-    to_sum = -to_difference.sum(dim, keepdim=True) * _slope(s, total, 1 / s, False, s0, total0)
-    return to_difference + to_sum * _slope(x, e, e, False, x0, e0)
-
-
-def _centred(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """x less its mean, and one over its standard deviation, along the last dimension."""
-    centred = x - x.mean(-1, keepdim=True)
-    return centred, (centred.square().mean(-1, keepdim=True) + eps).rsqrt()
-
-
-def _vjp(
-    function: Callable[..., Tensor], inputs: tuple[Tensor, ...], gradient: Tensor
-) -> tuple[Tensor | None, ...]:
-    with torch.enable_grad():
-        leaves = tuple(x.detach().requires_grad_() for x in inputs)
-        return torch.autograd.grad(function(*leaves), leaves, gradient)
+def _without_autocast(like: Tensor) -> AbstractContextManager[Any]:
+    device = like.device.type
+    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
 
 
 def _scatter(values: Tensor, indices: Tensor, shape: torch.Size, dims: int) -> Tensor:
@@ -281,17 +175,3 @@ def _derivative(function: Callable[[Tensor], Tensor], x: Tensor, relu: bool) -> 
         y = function(inner)
         (derivative,) = torch.autograd.grad(y, inner, torch.ones_like(y))
     return (derivative > 0 if relu else derivative), y.detach()
-
-
-def _slope(x: Tensor, y: Tensor, derivative: Tensor, exact: bool, x0: Tensor, y0: Tensor) -> Tensor:
-    """(y - y0) / (x - x0); the derivative where the difference drowns in rounding.
-
-    ``exact`` says that differences carry no rounding error of their own, as a ReLU's do not.
-    """
-    dx = x - x0
-    resolvable = dx != 0
-    if not exact:
-        size = torch.maximum(x.abs(), x0.abs()).clamp(max=1)
-        # Also False where both are infinite, as masked similarities are.
-        resolvable = dx.abs() > 4 * torch.finfo(x.dtype).eps ** 0.5 * size
-    return torch.where(resolvable, (y - y0).div_(dx), derivative.to(x.dtype))

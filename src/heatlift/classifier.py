@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from copy import copy
 from functools import cached_property
 from typing import Any
 
@@ -12,8 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from heatlift.errors import HeatliftError, first_line
+from heatlift.feature_maps import FeatureMap, feature_maps
+from heatlift.precision import Precision, last_layer, reduced, resolved
 from heatlift.score import looks_like_probabilities
 from heatlift.types import Framing, Space
+from heatlift.untouched import untouched
 
 
 class Classifier:
@@ -33,6 +37,8 @@ class Classifier:
         classes: the classes' names, one per output.
         name: what reports call the network.
         device: where to run; by default where the network is.
+        precision: ``fp32``; ``bf16``, in which convolutions and matrix products are in bfloat16 and the
+            last layer in float32; or ``auto``, bf16 where the hardware has matrix units for it.
 
     Raises:
         HeatliftError: the network does not run on such an input, returns no logits (n, C), ends with
@@ -50,6 +56,7 @@ class Classifier:
         classes: Sequence[str] | None = None,
         name: str | None = None,
         device: torch.device | str | None = None,
+        precision: Precision = "fp32",
     ) -> None:
         parameter = next(network.parameters(), torch.zeros(()))
         self.device = torch.device(device) if device is not None else parameter.device
@@ -63,6 +70,8 @@ class Classifier:
         self.name = name or type(network).__name__
         self.single_output = False
         self.num_classes = self._probe()
+        self.precision = resolved(precision, self.network, self.device)
+        self._head = self._last_layer() if self.precision == "bf16" else None
         if classes is not None and len(classes) != self.num_classes:
             raise HeatliftError(f"{len(classes)} class names for {self.num_classes} outputs of {self.name}")
         self.classes = tuple(classes) if classes is not None else None
@@ -79,7 +88,7 @@ class Classifier:
         """
         images = self._checked(images)
         inputs = self.normalise(images) if space == "pixel" else images
-        with untouched(self.network):
+        with untouched(self.network), self._arithmetic():
             # A copy, since a network may write into its input; in the layout in which convolutions, which
             # follow their input's, are several times as fast.
             output = self.network(inputs.clone(memory_format=torch.channels_last))
@@ -105,26 +114,22 @@ class Classifier:
         images = self._checked(images)
         return self.normalise(images) if space == "model" else images
 
+    def in_float32(self) -> Classifier:
+        """The same classifier, of the same network, without reduced precision."""
+        twin = copy(self)
+        twin.precision = "fp32"
+        return twin
+
     @cached_property
     def layers(self) -> dict[str, tuple[int, ...]]:
-        """Modules that give a feature map, by name in the order they run, with its shape (c, h, w)."""
-        shapes: dict[str, tuple[int, ...]] = {}
+        """Modules whose feature map can be explained, by name in the order they run, each with (c, h, w)."""
+        return {name: fmap.shape for name, fmap in self.feature_maps.items() if fmap.reason is None}
 
-        def record(name: str) -> Any:
-            def hook(module: nn.Module, args: Any, output: Any) -> None:
-                if isinstance(output, Tensor) and output.ndim == 4 and output.shape[0] == 1:
-                    shapes.setdefault(name, tuple(output.shape[1:]))
-
-            return hook
-
-        hooks = [m.register_forward_hook(record(name)) for name, m in self.network.named_modules() if name]
-        try:
-            with torch.no_grad():
-                self(torch.rand(1, 3, *self.framing.crop, generator=torch.Generator().manual_seed(0)))
-        finally:
-            for hook in hooks:
-                hook.remove()
-        return shapes
+    @cached_property
+    def feature_maps(self) -> dict[str, FeatureMap]:
+        """Modules that give a feature map, by name in the order they run; some with a reason against."""
+        image = torch.rand(1, 3, *self.framing.crop, generator=torch.Generator().manual_seed(0))
+        return feature_maps(self.network, self, image.to(self.device, self.dtype))
 
     def describe(self) -> dict[str, Any]:
         """What a record of a result should say about the network, as plain values."""
@@ -135,6 +140,7 @@ class Classifier:
             "parameters": sum(p.numel() for p in self.network.parameters()),
             "device": str(self.device),
             "dtype": str(self.dtype).removeprefix("torch."),
+            "precision": self.precision,
             "preprocessing": {
                 "resize": self.framing.resize,
                 "crop": list(self.framing.crop),
@@ -167,6 +173,22 @@ class Classifier:
         """
         of_target = logits.gather(1, target.unsqueeze(1)).squeeze(1)
         return of_target - (logits.sum(dim=1) - of_target) if self.single_output else of_target
+
+    @contextmanager
+    def _arithmetic(self) -> Iterator[None]:
+        """The precision in which the network runs, and the same arithmetic with and without gradients."""
+        fast = torch.backends.mha.get_fastpath_enabled()
+        # Torch's attention layer takes another way where no gradient is asked for, and rounds otherwise.
+        torch.backends.mha.set_fastpath_enabled(False)
+        try:
+            with reduced(self.device, self._head) if self.precision == "bf16" else nullcontext():
+                yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fast)
+
+    def _last_layer(self) -> nn.Module | None:
+        with untouched(self.network):
+            return last_layer(self.network, self.normalise(torch.rand(1, 3, *self.framing.crop)))
 
     def _probe(self) -> int:
         """Run the network once, so that what can't work is said before any image is read."""
@@ -207,24 +229,6 @@ class Classifier:
                 f"{self.name} returned shape {tuple(found.shape)} for {n} images: expected (n, classes)"
             )
         return found
-
-
-@contextmanager
-def untouched(network: nn.Module) -> Iterator[None]:
-    """Eval mode and no parameter gradients inside; whatever was set before is restored afterwards."""
-    training = [module for module in network.modules() if module.training]
-    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    for module in training:
-        module.training = False
-    for parameter in learning:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
-        for parameter in learning:
-            parameter.requires_grad_(True)
 
 
 def _tensor(output: Any, name: str) -> Tensor:

@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 from heatlift.class_names import WNID, ClassNames, imagenet_output
@@ -111,6 +111,25 @@ def find_images(data: str | Path, num_classes: int, classes: Sequence[str] | Non
     if suffix in EXTENSIONS:
         raise HeatliftError(f"{data} is a single image: give its folder")
     raise HeatliftError(f"{data} is neither a folder nor a .csv or .parquet manifest with path,label")
+
+
+def first_images(path: str | Path, number: int) -> list[Item]:
+    """An image file by itself, or the first images anywhere below a folder, without labels.
+
+    Raises:
+        HeatliftError: there is nothing of the kind.
+    """
+    root = Path(os.path.abspath(path))
+    if root.is_file() and root.suffix.lower() in EXTENSIONS:
+        return [_item(root.parent, root, None)]
+    if not root.is_dir():
+        raise HeatliftError(f"{path} is no folder and no image file: give one of them")
+    folders, loose = _listing(root)
+    found = chain(loose, chain.from_iterable(_images_below(folder, root) for folder in folders))
+    items = [_item(root, image, None) for image in islice(found, number)]
+    if not items:
+        raise HeatliftError(f"{root} has no images: none of its files ends in {' '.join(sorted(EXTENSIONS))}")
+    return items
 
 
 def _from_folder(root: Path, num_classes: int, classes: Sequence[str] | None) -> Dataset:

@@ -12,27 +12,35 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from heatlift.backward import Compound, Elementwise, MaxPool
+
 LINEAR_NODES = frozenset(
-    "AccumulateGrad Addmm Mm Bmm Baddbmm Mv Convolution ConvolutionOverrideable MkldnnConvolution "
-    "CudnnConvolution SlowConv2D ThnnConv2D MkldnnLinear Linear NativeBatchNorm CudnnBatchNorm "
-    "MiopenBatchNorm BatchNorm Add Sub Rsub Neg Mul Div Sum Mean AdaptiveAvgPool2D AvgPool2D AvgPool1D "
-    "AdaptiveAvgPool1D View ReshapeAlias UnsafeView Reshape T Transpose Permute Expand ExpandAs Clone Alias "
-    "Contiguous ToCopy Copy CopyBackwards AsStrided Cat Stack Split SplitWithSizes Chunk Unbind Slice Select "
-    "Index IndexSelect Gather Narrow Squeeze Unsqueeze ConstantPadNd ReflectionPad2D ReplicationPad2D "
-    "UpsampleBilinear2D UpsampleNearest2D UpsampleBicubic2D PixelShuffle Roll Flip Unfold Im2Col Col2Im "
-    "Repeat Movedim Swapaxes".split()
+    "AccumulateGrad Addmm Mm Bmm Baddbmm Addbmm Addmv Addcmul Mv Convolution ConvolutionOverrideable "
+    "MkldnnConvolution CudnnConvolution SlowConv2D ThnnConv2D MkldnnLinear Linear NativeBatchNorm "
+    "CudnnBatchNorm MiopenBatchNorm BatchNorm Add Sub Rsub Neg Mul Div Sum Mean AdaptiveAvgPool2D AvgPool2D "
+    "AvgPool1D AvgPool3D AdaptiveAvgPool1D View ReshapeAlias UnsafeView Reshape T Transpose Permute Expand "
+    "ExpandAs Clone Alias Contiguous ToCopy Copy CopyBackwards AsStrided Cat Stack Split SplitWithSizes "
+    "Chunk Unbind Slice Select Index IndexSelect Gather Narrow Squeeze Unsqueeze ConstantPadNd "
+    "ReflectionPad2D ReplicationPad2D UpsampleBilinear2D UpsampleNearest2D UpsampleBicubic2D PixelShuffle "
+    "Roll Flip Unfold Im2Col Col2Im Repeat Movedim Swapaxes".split()
 )
 """Nodes that are linear in the activations, under the conditions of `_is_linear`."""
 
 SMOOTH_NODES = frozenset(
-    "Mul Div Bmm Mm Baddbmm Addcmul Pow Sqrt Rsqrt Exp Log Sigmoid Tanh Silu Gelu Softmax LogSoftmax "
-    "Logsumexp NativeLayerNorm NativeGroupNorm LinalgVectorNorm Norm Var Std VarMean StdMean Sin Cos "
-    "Erf".split()
+    "Mul Div Bmm Mm Mv Dot Addmm Baddbmm Addbmm Addmv Addcmul Pow Sqrt Rsqrt Exp Expm1 Log Log1P Sigmoid "
+    "Tanh Silu Gelu Softmax LogSoftmax Logsumexp NativeLayerNorm NativeGroupNorm LinalgVectorNorm Norm Var "
+    "Std VarMean StdMean Sin Cos Erf".split()
 )
 """Nodes that are not linear, and no ReLU either."""
 
-RULE_NODES = frozenset("Elementwise MaxPool Bilinear Division Softmax Normalisation Attention".split())
+RULE_NODES = tuple(function._backward_cls for function in (Elementwise, MaxPool, Compound))
 """The nodes of `heatlift.backward`, which follow a rule."""
+
+PRODUCT_NODES = frozenset("Mul Div Mm Bmm Mv Convolution Linear".split())
+"""Nodes that are linear where only one factor depends on the image."""
+
+SUM_WITH_PRODUCT_NODES = frozenset("Addmm Baddbmm Addbmm Addmv Addcmul".split())
+"""Nodes of a tensor and two factors, of which only one may depend on the image."""
 
 
 def uncovered(output: Tensor) -> Counter[str]:
@@ -59,9 +67,9 @@ def uncovered(output: Tensor) -> Counter[str]:
 
 def _masks(node: Any) -> bool:
     """Whether a product's other factor is true or false, as in the ReLU that is written x * (x > 0)."""
-    if _kind(node) != "Mul":
+    if _kind(node) not in ("Mul", "Addcmul"):
         return False
-    factors = (getattr(node, f"_saved_{name}", None) for name in ("self", "other"))
+    factors = (getattr(node, f"_saved_{name}", None) for name in ("self", "other", "tensor1", "tensor2"))
     return any(isinstance(factor, Tensor) and factor.dtype == torch.bool for factor in factors)
 
 
@@ -73,20 +81,16 @@ def _kind(node: Any) -> str:
 
 def _is_linear(node: Any) -> bool:
     kind = _kind(node)
-    if kind in RULE_NODES:
+    if isinstance(node, RULE_NODES):
         return True
     if kind not in LINEAR_NODES:
         return False
-    inputs = sum(following is not None for following, _ in node.next_functions)
-    if kind in ("Mul", "Div", "Mm", "Bmm", "Baddbmm", "Addmm", "Mv", "Convolution", "Linear"):
-        # With two factors that both depend on the image, or the image below the line, it is no longer linear.
-        below = kind == "Div" and len(node.next_functions) > 1 and node.next_functions[1][0] is not None
-        return inputs <= (2 if kind in ("Addmm", "Baddbmm") and _bias_only(node) else 1) and not below
+    depends = [following is not None for following, _ in node.next_functions]
+    if kind in SUM_WITH_PRODUCT_NODES:
+        return sum(depends[1:]) <= 1
+    if kind in PRODUCT_NODES:
+        below_the_line = kind == "Div" and any(depends[1:])
+        return sum(depends) <= 1 and not below_the_line
     if kind.endswith("BatchNorm"):
         return not getattr(node, "_saved_training", False)
     return True
-
-
-def _bias_only(node: Any) -> bool:
-    """Whether of an addmm's two matrices only one depends on the image."""
-    return any(following is None for following, _ in node.next_functions[1:])

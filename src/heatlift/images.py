@@ -59,6 +59,14 @@ class Batch:
     images: Tensor
     failed: tuple[tuple[Item, str], ...]
 
+    def __len__(self) -> int:
+        """How many images it holds."""
+        return len(self.items)
+
+    def __getitem__(self, part: slice, /) -> Batch:
+        """Some of its images, without the failures."""
+        return Batch(self.items[part], self.images[part], ())
+
 
 def batches(
     items: Sequence[Item], framing: Framing, batch_size: int, threads: int = 2

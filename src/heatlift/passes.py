@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from heatlift.backward import Call, Rule
 from heatlift.classifier import Classifier
-from heatlift.errors import HeatliftError, Refused
+from heatlift.errors import Refused
 from heatlift.graph import SMOOTH_NODES, uncovered
 from heatlift.rules import Rules
+from heatlift.subject import chosen_class
 from heatlift.types import Space, Target
 
 
@@ -72,10 +73,8 @@ class Passes:
         """Gradient of the target's logit under a rule, for the input or for a kept layer.
 
         Raises:
-            Refused: the layer ran more than once, or the rule can't be applied.
+            Refused: the rule can't be applied.
         """
-        if layer in self._repeated:
-            raise Refused(f"layer '{layer}' runs more than once in a forward pass: choose another layer")
         if rule not in self._gradients:
             names = list(self.activations) if rule == "plain" else []
             of = [self.inputs, *(self.activations[name] for name in names)]
@@ -86,6 +85,17 @@ class Passes:
             self._gradients[rule] = found
         gradients = self._gradients[rule]
         return gradients[0] if layer is None else gradients[1 + list(self.activations).index(layer)]
+
+    def planes(self, layer: str) -> tuple[Tensor, Tensor]:
+        """A kept layer's feature map and the logit's gradient with respect to it, both (n, c, h, w).
+
+        Raises:
+            Refused: the layer ran more than once.
+        """
+        if layer in self._repeated:
+            raise Refused(f"layer '{layer}' runs more than once in a forward pass: choose another layer")
+        fmap = self.classifier.feature_maps[layer]
+        return fmap.planes(self.activations[layer].detach()), fmap.planes(self.gradient(layer=layer))
 
     def relu_calls(self) -> int:
         """How many ReLU calls the rules cover.
@@ -107,15 +117,10 @@ class Passes:
             )
         return self._rules.relu_calls
 
-    def completeness(self, heatmaps: Tensor) -> Tensor:
-        """Relative difference (n,) between a heatmap's sum and the logit's rise from the baseline."""
-        assert self.baseline is not None
-        after = self._explained().detach()
-        before = self.classifier.explained(self.baseline.logits.expand_as(self.logits), self.target)
-        rise = after - before
-        # Where image and baseline happen to have nearly the same logit, relative to the logits themselves.
-        scale = torch.maximum(rise.abs(), 0.01 * (after.abs() + before.abs()))
-        return (heatmaps.sum(dim=(1, 2, 3)) - rise).abs() / scale.clamp(min=torch.finfo(scale.dtype).tiny)
+    @property
+    def calls(self) -> Mapping[str, int]:
+        """The non-linear functions that rules were applied to, by name, counted."""
+        return dict(self._rules.calls) if self._rules is not None else {}
 
     @cached_property
     def uncovered(self) -> Mapping[str, int]:
@@ -154,25 +159,3 @@ class Baseline:
         with torch.no_grad(), Rules(record=calls):
             logits = classifier(inputs, space)
         return cls(inputs, logits, calls)
-
-
-def chosen_class(target: Target, logits: Tensor) -> Tensor:
-    """The class explained, (n,): None or ``predicted``, ``runner-up``, one class for all, or one per image.
-
-    Raises:
-        HeatliftError: a class the network has no output for, or not one per image.
-    """
-    n, classes = logits.shape
-    if target is None or isinstance(target, str):
-        if target not in (None, "predicted", "runner-up"):
-            raise HeatliftError(f"unknown target '{target}': choose predicted, runner-up, or a class number")
-        return logits.topk(2, dim=1).indices[:, 1] if target == "runner-up" else logits.argmax(dim=1)
-    chosen = torch.as_tensor(target, device=logits.device).long()
-    chosen = chosen.expand(n) if chosen.ndim == 0 else chosen
-    if chosen.shape != (n,):
-        raise HeatliftError(
-            f"targets of shape {tuple(chosen.shape)} for {n} images: give one class per image"
-        )
-    if n and not 0 <= int(chosen.min()) <= int(chosen.max()) < classes:
-        raise HeatliftError(f"target {chosen.tolist()}: the network has classes 0 to {classes - 1}")
-    return chosen

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from types import FunctionType
+from types import CellType, FunctionType
 from typing import Any
 
 from torch import Tensor
@@ -27,7 +27,7 @@ from torch.overrides import TorchFunctionMode
 
 from heatlift.backward import Call, Rule, Tape
 from heatlift.errors import Refused
-from heatlift.steps import STEPS
+from heatlift.spellings import STEPS, taken
 
 COMPOSED = ("torch.nn.functional", "torch.functional", "torch._tensor")
 """Where torch's functions are written in Python, of others that have rules."""
@@ -58,6 +58,7 @@ class Rules(TorchFunctionMode):
         self._record = record
         self._reference = reference
         self._position = 0
+        self._inside: list[Callable[..., Any]] = []
 
     @contextmanager
     def use(self, rule: Rule) -> Iterator[None]:
@@ -93,15 +94,19 @@ class Rules(TorchFunctionMode):
             copies = (tuple(t.detach().clone() for t in tensors) for tensors in (inputs, outputs))
             self._record.append(Call(name, *copies))
 
-    def reference(self, name: str, *inputs: Tensor) -> Call | None:
-        """On the image's pass: the reference's own call that corresponds to this one, if there is any."""
+    def reference(self, name: str, *inputs: Tensor, whole: bool = False) -> Call | None:
+        """On the image's pass: the reference's own call that corresponds to this one, if there is any.
+
+        ``whole`` says that the call mixes what lies along the first dimension, so that one reference can't
+        stand for each of a batch.
+        """
         self.calls[name] += 1
         if self._reference is None:
             return None
         if self._position < len(self._reference):
             call = self._reference[self._position]
             pairs = zip(call.inputs, inputs, strict=False)
-            if call.name == name and all(_alike(theirs, ours) for theirs, ours in pairs):
+            if call.name == name and all(_alike(theirs, ours, whole) for theirs, ours in pairs):
                 self._position += 1
                 return call
         # Another path than the reference's: `use` will refuse the rescale rule, the others don't mind.
@@ -117,21 +122,29 @@ class Rules(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         if func in STEPS:
-            result = STEPS[func](self, *args, **kwargs)
+            result = taken(self, func, args, kwargs)
             return func(*args, **kwargs) if result is None else result
-        if isinstance(func, FunctionType) and func.__module__ in COMPOSED:
-            # Composed of other functions, in Python: look at those.
-            with self:
-                return _transparent(func)(*args, **kwargs)
+        if _composed(func) and func not in self._inside:
+            # Composed of other functions, in Python: look at those. Some wrap the one of their own name.
+            self._inside.append(func)
+            try:
+                with self:
+                    return _transparent(func)(*args, **kwargs)
+            finally:
+                self._inside.pop()
         return func(*args, **kwargs)
 
 
-def _alike(reference: Tensor, ours: Tensor) -> bool:
+def _alike(reference: Tensor, ours: Tensor, whole: bool) -> bool:
     """Whether a reference is of the image's shape, or a single one that stands for each of a batch."""
-    if reference.shape == ours.shape:
-        return True
+    if whole or reference.shape == ours.shape:
+        return reference.shape == ours.shape
     single = reference.ndim == ours.ndim > 0 and len(reference) == 1
     return single and reference.shape[1:] == ours.shape[1:]
+
+
+def _composed(function: Any) -> bool:
+    return isinstance(function, FunctionType) and function.__module__ in COMPOSED
 
 
 @cache
@@ -139,8 +152,11 @@ def _transparent(function: FunctionType) -> Callable[..., Any]:
     """A twin of one of torch's composite functions that runs its body instead of handing itself over."""
     checks = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
     scope = {**function.__globals__, **dict.fromkeys(checks, lambda *args: False)}
-    twin = FunctionType(
-        function.__code__, scope, function.__name__, function.__defaults__, function.__closure__
+    # Some are only the choice between two others, and some enclose themselves.
+    enclosed = tuple(
+        CellType(_transparent(inner)) if _composed(inner) and inner is not function else CellType(inner)
+        for inner in (cell.cell_contents for cell in function.__closure__ or ())
     )
+    twin = FunctionType(function.__code__, scope, function.__name__, function.__defaults__, enclosed or None)
     twin.__kwdefaults__ = function.__kwdefaults__
     return twin

@@ -27,7 +27,11 @@ def audit(
     ],
     methods: Annotated[
         str | None,
-        typer.Option(metavar="A,B", help="Attribution methods; layer_gradcam@NAME takes a layer. [all six]"),
+        typer.Option(
+            metavar="A,B",
+            help="Methods, such as saliency, layer_gradcam@LAYER, captum:Occlusion, or "
+            "package.module:function of your own. [the six of Tjoa 2022]",
+        ),
     ] = None,
     operations: Annotated[str, typer.Option(metavar="A,B", help="add, multiply.")] = "add,multiply",
     controls: Annotated[
@@ -48,7 +52,8 @@ def audit(
     size: options.Size = None,
     resize: options.Resize = None,
     limit: Annotated[int | None, typer.Option(metavar="N", help="Audit a random sample of N images.")] = None,
-    batch_size: Annotated[int, typer.Option(metavar="N", help="Images per pass.")] = 16,
+    batch_size: options.BatchSize = "16",
+    precision: options.Precision = "fp32",
     seed: options.Seed = 0,
 ) -> int:
     """Score attribution methods and control heatmaps on a classifier and its images.
@@ -74,10 +79,11 @@ def audit(
         size=size,
         resize=resize,
         space=space,
-        target=_target(target),
+        target=options.number_or(target),
         clip=clip,
         limit=limit,
-        batch_size=batch_size,
+        batch_size=options.number_or(batch_size),
+        precision=precision,
         seed=seed,
         **chosen,
     )
@@ -117,13 +123,6 @@ def run_and_report(config: Any, out: Path) -> int:
     if not summary["sound"]:
         print("heatlift: a zero heatmap changed the scores: do not use these figures", file=sys.stderr)
     return 0 if counts["ok"] and summary["sound"] else 1
-
-
-def _target(text: str) -> int | str:
-    try:
-        return int(text)
-    except ValueError:
-        return text
 
 
 def _reasons(failures: dict[str, int]) -> str:

@@ -17,7 +17,7 @@ Model = Annotated[
         "--model",
         "-m",
         metavar="SPEC",
-        help="demo, torchvision:NAME, timm:NAME, or package.module:function of your own.",
+        help="demo, torchvision:NAME, timm:NAME, hf:ID, or package.module:function of your own.",
         rich_help_panel=NETWORK,
     ),
 ]
@@ -43,7 +43,28 @@ Resize = Annotated[
     int | None,
     typer.Option(metavar="N", help="Scale the shorter side to N before the centre is cut. [--size]"),
 ]
+BatchSize = Annotated[
+    str,
+    typer.Option(
+        metavar="N|auto", help="Images per pass; auto tries out what is fastest. Halved when memory runs out."
+    ),
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|fp32|bf16",
+        help="Arithmetic of the network; auto is bf16 where the hardware has units for it.",
+    ),
+]
 Seed = Annotated[int, typer.Option(metavar="N", help="Seed of everything random.")]
+
+
+def number_or(text: str) -> int | str:
+    """``16`` -> 16; anything else stays a word."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
 
 
 def words(text: str) -> tuple[str, ...]:

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import heatlift
-from heatlift.applicability import applicable
+from heatlift.applicability import certificate, noise, tried
 from heatlift.classifier import Classifier
 from heatlift.controls import CONTROLS
 from heatlift.data import Dataset, Item, find_images
 from heatlift.errors import HeatliftError, first_line
-from heatlift.registry import Request, methods
+from heatlift.method import Request
+from heatlift.portions import LARGEST, Portions, good_size
 from heatlift.run import plan
 from heatlift.run.examples import write_examples
 from heatlift.run.local import run_shards
@@ -27,7 +28,7 @@ from heatlift.run.tables import FORMAT, parts
 from heatlift.weights import weights_digest
 from heatlift.zoo import load, read_classes
 
-IDENTITY = ("version", "config", "model", "data", "packages")
+IDENTITY = ("version", "config", "model", "data", "code", "packages")
 """What must be the same for a run to go on: with anything else the tables would mix two audits."""
 
 SPELLINGS = ("data", "weights", "classes")
@@ -51,6 +52,7 @@ class Audit:
         data: all images found.
         items: those that are audited, in order.
         requests: the methods that apply to the network.
+        certificates: by method, what showed that it applies.
         refused: the methods that do not, with the reason.
         command: the command line, for the record.
     """
@@ -60,6 +62,7 @@ class Audit:
     data: Dataset
     items: Sequence[Item]
     requests: Sequence[Request]
+    certificates: Mapping[str, Mapping[str, Any]]
     refused: Mapping[str, str]
     command: Sequence[str]
 
@@ -83,6 +86,7 @@ def prepare(config: AuditConfig, command: Sequence[str] = ()) -> Audit:
         size=config.size,
         resize=config.resize,
         seed=config.seed,
+        precision=config.precision,
     )
     data = find_images(config.data, classifier.num_classes, classifier.classes)
     items = data.shuffled(config.seed)[: config.limit]
@@ -92,10 +96,18 @@ def prepare(config: AuditConfig, command: Sequence[str] = ()) -> Audit:
         )
     if config.target == "label" and any(item.label is None for item in items):
         raise HeatliftError(f"--target label: some images of {config.data} have no label")
-    requests, refused = applicable(classifier, config.methods, config.space, config.seed)
+    image = noise(classifier, 1, config.seed)
+    trials = tried(classifier, config.methods, image, config.space, config.seed)
+    refused = {
+        trial.name: f"{trial.name} does not apply to {classifier.name}: {trial.why_not}"
+        for trial in trials
+        if trial.why_not is not None
+    }
+    certificates = {trial.name: certificate(trial) for trial in trials if trial.why_not is None}
+    requests = [trial.request for trial in trials if trial.request is not None and trial.why_not is None]
     if not requests:
         raise HeatliftError("none of the methods applies: " + "; ".join(refused.values()))
-    return Audit(config, classifier, data, items, requests, refused, command)
+    return Audit(config, classifier, data, items, requests, certificates, refused, command)
 
 
 def run(audit: Audit, folder: Path, progress: Progress) -> dict[str, Any]:
@@ -106,6 +118,7 @@ def run(audit: Audit, folder: Path, progress: Progress) -> dict[str, Any]:
     """
     record = _opened(audit, folder)
     work = ShardAudit(audit.classifier, audit.requests, audit.config)
+    work.portions = Portions(record["batch_size"] or _tried_out(work, progress))
     shards = dict(enumerate(plan.shards(audit.items, audit.config.shard_size)))
     there = parts(folder, "predictions") & parts(folder, "scores")
     left = {number: items for number, items in shards.items() if number not in there}
@@ -114,6 +127,8 @@ def run(audit: Audit, folder: Path, progress: Progress) -> dict[str, Any]:
     progress(clock.done, total, "auditing")
 
     def finished(images: int) -> None:
+        # For the sessions that follow: what was found out about memory and pace holds for them, too.
+        record["batch_size"] = work.portions.size
         record["timing"] = clock.after(images)
         write_json(folder / "run.json", record)
         progress(clock.done, total, "auditing")
@@ -125,6 +140,13 @@ def run(audit: Audit, folder: Path, progress: Progress) -> dict[str, Any]:
     summary = write_summary(folder, audit.config.seed)
     write_json(folder / "run.json", record | {"status": "finished"})
     return summary
+
+
+def _tried_out(work: ShardAudit, progress: Progress) -> int:
+    """The number of images at a time that suits the machine."""
+    progress(0, 1, "finding a batch size")
+    images = noise(work.classifier, LARGEST, work.config.seed)
+    return good_size(lambda n: work.rehearse(images[:n]))
 
 
 @dataclass
@@ -194,9 +216,17 @@ def _record(audit: Audit) -> dict[str, Any]:
             **audit.data.fingerprint(),
         },
         "methods": {
-            request.name: methods()[request.method.name] | {"layer": request.layer}
+            request.name: {
+                "title": request.method.title,
+                "source": request.method.source,
+                "needs": request.method.needs,
+                "layer": request.layer,
+                "options": dict(request.options),
+                **audit.certificates[request.name],
+            }
             for request in audit.requests
         },
+        "code": {r.name: r.method.code for r in audit.requests if r.method.code is not None},
         "controls": {
             name: {"title": CONTROLS[name].title, "shows": CONTROLS[name].shows}
             for name in audit.config.controls
@@ -204,5 +234,6 @@ def _record(audit: Audit) -> dict[str, Any]:
         "refused": dict(audit.refused),
         "packages": package_versions(),
         "status": "running",
+        "batch_size": None if audit.config.batch_size == "auto" else audit.config.batch_size,
         "timing": {"seconds": 0.0, "images": 0, "images_per_second": None},
     }

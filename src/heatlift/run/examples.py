@@ -14,7 +14,8 @@ import torch
 
 from heatlift.data import Item
 from heatlift.images import Batch, batches
-from heatlift.run.shard import Maps, ShardAudit
+from heatlift.run.heatmaps import Maps
+from heatlift.run.shard import ShardAudit
 from heatlift.run.tables import read_table
 from heatlift.run.whole import whole
 from heatlift.types import OK

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from heatlift.controls import CONTROLS
 from heatlift.data import Item
 from heatlift.errors import HeatliftError
-from heatlift.registry import METHODS
+from heatlift.registry import METHODS, TJOA_2022, method_named
 
 
 class AuditConfig(BaseModel):
@@ -26,7 +26,7 @@ class AuditConfig(BaseModel):
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     size: int | None = Field(None, ge=1, le=4096)
-    methods: tuple[str, ...] = tuple(METHODS)
+    methods: tuple[str, ...] = TJOA_2022
     controls: tuple[str, ...] = tuple(CONTROLS)
     operations: tuple[Literal["add", "multiply"], ...] = ("add", "multiply")
     space: Literal["model", "pixel"] = "model"
@@ -34,12 +34,16 @@ class AuditConfig(BaseModel):
     clip: bool = False
     resize: int | None = Field(None, ge=1, le=4096)
     limit: int | None = Field(None, ge=1)
-    batch_size: int = Field(16, ge=1)
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = 16
+    precision: Literal["auto", "fp32", "bf16"] = "fp32"
     shard_size: int = Field(32, ge=1)
     seed: int = Field(0, ge=0, lt=2**63)
 
 
-_REASONS = {"target": "choose predicted, label, runner-up or a class number"}
+_REASONS = {
+    "target": "choose predicted, label, runner-up or a class number",
+    "batch_size": "give a number from 1, or auto",
+}
 """What to say of a setting where pydantic's own words would not help."""
 
 
@@ -64,13 +68,11 @@ def configured(**settings: Any) -> AuditConfig:
         repeated = {name for name in names if names.count(name) > 1}
         if repeated:
             raise HeatliftError(f"--{option}: {', '.join(sorted(repeated))} is given more than once")
-    for kind, names, known in (
-        ("method", tuple(name.partition("@")[0] for name in config.methods), METHODS),
-        ("control", config.controls, CONTROLS),
-    ):
-        unknown = [name for name in names if name not in known]
-        if unknown:
-            raise HeatliftError(f"unknown {kind} '{unknown[0]}': choose from {', '.join(known)}")
+    for name in config.methods:
+        method_named(name)
+    for name in config.controls:
+        if name not in CONTROLS:
+            raise HeatliftError(f"unknown control '{name}': choose from {', '.join(CONTROLS)}")
     if not config.methods:
         raise HeatliftError(f"no method to audit: choose from {', '.join(METHODS)}")
     if not config.operations:
