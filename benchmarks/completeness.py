@@ -3,7 +3,8 @@
     python benchmarks/completeness.py resnet18 convnext_tiny vit_b_16
 
 Random weights, with batch norms calibrated to the images; each figure is the worst of two smooth random
-images at 224 x 224, `|sum(h) - (f(x) - f(x0))|` relative to the rise. The baselines are 0 and 0.7 in model space.
+images at 224 x 224, |sum(h) - (f(x) - f(x0))| relative to the rise. The baselines are 0 and 0.7 in model
+space.
 """
 
 from __future__ import annotations

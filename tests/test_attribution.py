@@ -10,7 +10,7 @@ from captum.attr import InputXGradient, LayerAttribution, LayerGradCam, Saliency
 from torch import Tensor, nn
 
 from heatlift import Classifier, HeatliftError, Refused, attribute, load
-from heatlift.attribution import Attributor
+from heatlift.attributor import Attributor
 from heatlift.registry import requested
 from networks import classifier, images
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import heatlift as hl
-from heatlift.attribution import Attributor
+from heatlift.attributor import Attributor
 from heatlift.registry import METHODS
 from heatlift.run.audit import prepare, run
 from heatlift.run.plan import configured

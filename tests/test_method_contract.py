@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from heatlift import Classifier, HeatliftError, attribute, methods
-from heatlift.attribution import Attributor
+from heatlift.attributor import Attributor
 from heatlift.registry import METHODS, requested
 from networks import classifier, images, small
 

@@ -7,43 +7,56 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from captum.attr import Deconvolution, DeepLift, GuidedBackprop
+from captum.attr import Deconvolution, DeepLift, GuidedBackprop, InputXGradient, Saliency
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from heatlift import Classifier, Refused, attribute
-from heatlift.attribution import Attributor
+from heatlift.attributor import Attributor
 from heatlift.graph import uncovered
 from heatlift.passes import Baseline
 from heatlift.registry import requested
 from heatlift.rules import Rules
 from networks import OneReLUPerCall, classifier, images
 
-ARCHITECTURES = ["resnet18", "alexnet", "densenet121", "googlenet", "squeezenet1_0", "shufflenet_v2_x0_5"]
+ARCHITECTURES = (
+    "resnet18 resnet34 vgg11 alexnet squeezenet1_0 densenet121 googlenet shufflenet_v2_x0_5 regnet_x_400mf"
+).split()
+"""In-place, reused and functional ReLUs, concatenations, shuffled channels, grouped convolutions."""
 
 
-def captum(method: type, network: nn.Module, inputs: Tensor, target: Tensor) -> Tensor:
+def captum(method: type, network: nn.Module, inputs: Tensor, target: Tensor, **options: bool) -> Tensor:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Captum's own remarks about its hooks
-        found: Tensor = method(network).attribute(inputs.clone().requires_grad_(), target=target)
+        found: Tensor = method(network).attribute(inputs.clone().requires_grad_(), target=target, **options)
     return found.detach()
 
 
+ORACLES: dict[str, tuple[type, dict[str, bool]]] = {
+    "guided_backprop": (GuidedBackprop, {}),
+    "deconvolution": (Deconvolution, {}),
+    "saliency": (Saliency, {"abs": False}),
+    "input_x_gradient": (InputXGradient, {}),
+}
+
+
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_guided_and_deconvolution_equal_captum_s_with_one_relu_module_per_call(name: str) -> None:
+def test_gradients_equal_captum_s_with_one_relu_module_per_call(name: str) -> None:
     clf, x = classifier(name), images(2)
     target = clf(x).argmax(dim=1)
     before = {k: v.clone() for k, v in clf.network.state_dict().items()}
     oracle = OneReLUPerCall(clf.network)
-    for method, theirs in (("guided_backprop", GuidedBackprop), ("deconvolution", Deconvolution)):
-        expected = captum(theirs, oracle, clf.normalise(x), target)
+    for method, (theirs, options) in ORACLES.items():
+        expected = captum(theirs, oracle, clf.normalise(x), target, **options)
         found = attribute(clf, x, method, target)
         assert float((found - expected).abs().max()) <= 1e-6 * float(expected.abs().max())
     assert all(torch.equal(v, before[k]) for k, v in clf.network.state_dict().items())
 
 
-RICHER = ["mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0", "regnet_y_400mf", "swin_t", "vit_tiny"]
+RICHER = (
+    "mobilenet_v2 mobilenet_v3_small efficientnet_b0 regnet_y_400mf convnext_tiny swin_t vit_tiny"
+).split()
 """ReLU6; squeeze-and-excitation with hard and smooth gates; layer norm, softmax, two kinds of attention."""
 
 

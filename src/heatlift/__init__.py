@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from heatlift.attribution import attribute as attribute
+    from heatlift.attributor import Attribution as Attribution
     from heatlift.augmentation import augment as augment
     from heatlift.augmentation import rescale as rescale
     from heatlift.classifier import Classifier as Classifier
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from heatlift.zoo import load as load
 
 _HOMES = {
+    "Attribution": "attributor",
     "Classifier": "classifier",
     "Framing": "types",
     "HeatliftError": "errors",

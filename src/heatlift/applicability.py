@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from heatlift.attribution import Attribution, Attributor
+from heatlift.attributor import Attribution, Attributor
 from heatlift.classifier import Classifier
 from heatlift.errors import Refused
 from heatlift.method import Request

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from heatlift.attribution import Attribution
+from heatlift.attributor import Attribution
 from heatlift.augmentation import rescale
 from heatlift.data import Item
 from heatlift.errors import Refused

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from heatlift.attribution import Attributor, Explanations
+from heatlift.attributor import Attributor, Explanations
 from heatlift.augmentation import augment
 from heatlift.classifier import Classifier
 from heatlift.controls import CONTROLS
