@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -49,8 +49,12 @@ def tried(
             understood[name] = requested(classifier, name, seed=seed)
         except Refused as refusal:
             understood[name] = refusal
-    requests = [request for request in understood.values() if isinstance(request, Request)]
-    found = Attributor(classifier, requests, space)(images) if requests else {}
+    short = [
+        replace(request, options={**request.options, **request.method.trial})
+        for request in understood.values()
+        if isinstance(request, Request)
+    ]
+    found = Attributor(classifier, short, space)(images) if short else {}
     return [_trial(name, understood[name], found.get(name)) for name in names]
 
 
@@ -69,9 +73,14 @@ def certificate(trial: Trial) -> dict[str, Any]:
         facts["relu_calls"] = found.relu_calls
     if found.calls is not None:
         facts["calls"] = dict(found.calls)
-    if found.completeness is not None:
+    if found.completeness is not None and not _approximate(trial):
         facts["completeness_on_noise"] = float(found.completeness.max())
     return facts
+
+
+def _approximate(trial: Trial) -> bool:
+    """Whether a method's sum is checked for each image, and a short run says nothing of it."""
+    return trial.request is not None and trial.request.method.approximate
 
 
 def _trial(name: str, request: Request | Refused, found: Attribution | Refused | None) -> Trial:

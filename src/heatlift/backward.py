@@ -60,10 +60,10 @@ class Elementwise(Function):
             # Half precision has too few digits for differences.
             y = function(x)
             with _without_autocast(x):
-                derivative, exact = _derivative(function, wide(x), relu)
+                derivative, exact = _derivative(function, wide(x))
                 exact0 = None if reference is None else function(wide(reference.inputs[0]))
         else:
-            derivative, y = _derivative(function, x, relu)
+            derivative, y = _derivative(function, x)
             exact, exact0 = y, None if reference is None else reference.outputs[0]
         multiplier = None
         if reference is not None and exact0 is not None:
@@ -168,10 +168,10 @@ def _scatter(values: Tensor, indices: Tensor, shape: torch.Size, dims: int) -> T
     return flat.scatter_add_(-1, indices.flatten(-dims), values.flatten(-dims)).view(shape)
 
 
-def _derivative(function: Callable[[Tensor], Tensor], x: Tensor, relu: bool) -> tuple[Tensor, Tensor]:
-    """The derivative at every element, and the function's values; a ReLU's derivative is kept as bool."""
+def _derivative(function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+    """The derivative at every element, and the function's values."""
     with torch.enable_grad():
         inner = x.detach().requires_grad_()
         y = function(inner)
         (derivative,) = torch.autograd.grad(y, inner, torch.ones_like(y))
-    return (derivative > 0 if relu else derivative), y.detach()
+    return derivative, y.detach()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
 from functools import cached_property
 from typing import Any
@@ -72,6 +72,7 @@ class Classifier:
         self.num_classes = self._probe()
         self.precision = resolved(precision, self.network, self.device)
         self._head = self._last_layer() if self.precision == "bf16" else None
+        self.folding: AbstractContextManager[object] | None = None
         if classes is not None and len(classes) != self.num_classes:
             raise HeatliftError(f"{len(classes)} class names for {self.num_classes} outputs of {self.name}")
         self.classes = tuple(classes) if classes is not None else None
@@ -181,7 +182,10 @@ class Classifier:
         # Torch's attention layer takes another way where no gradient is asked for, and rounds otherwise.
         torch.backends.mha.set_fastpath_enabled(False)
         try:
-            with reduced(self.device, self._head) if self.precision == "bf16" else nullcontext():
+            with (
+                reduced(self.device, self._head) if self.precision == "bf16" else nullcontext(),
+                self.folding or nullcontext(),
+            ):
                 yield
         finally:
             torch.backends.mha.set_fastpath_enabled(fast)

@@ -28,6 +28,7 @@ class Method:
         rule: the backward rule whose gradient a reading method is made of.
         layer: which layer's feature map it takes by default; None for a method that takes none.
         options: settings of a method that runs, with their defaults; None: it checks them itself.
+        trial: settings of a shorter run that shows no more than that it works.
         complete: whether its heatmaps must add up to the logit's rise from the baseline.
         approximate: whether it comes near that sum by sampling, so that a miss is an image's own affair
             and says nothing of the network.
@@ -43,6 +44,7 @@ class Method:
     rule: Rule = "plain"
     layer: Literal["first", "last"] | None = None
     options: Mapping[str, Any] | None = field(default_factory=dict)
+    trial: Mapping[str, Any] = field(default_factory=dict)
     complete: bool = False
     approximate: bool = False
     code: str | None = None

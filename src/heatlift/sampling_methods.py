@@ -88,6 +88,7 @@ SAMPLING_METHODS = (
         "any network",
         runs=integrated_gradients,
         options={"steps": 256},
+        trial={"steps": FEWEST_STEPS},
         complete=True,
         approximate=True,
     ),
@@ -98,5 +99,6 @@ SAMPLING_METHODS = (
         "any network",
         runs=smoothgrad,
         options={"samples": 25, "noise": 0.15, "seed": 0},
+        trial={"samples": 1},
     ),
 )

@@ -101,7 +101,9 @@ def _shown(noisy: Trial, real: Trial | None) -> str:
     assert found is not None
     assert request is not None
     words = []
-    if found.completeness is not None:
+    if request.method.approximate:
+        words.append("its sum is checked for each image")
+    elif found.completeness is not None:
         words.append(f"complete to {float(found.completeness.max()):.1e} on noise")
         if real is not None and real.found is not None and real.found.completeness is not None:
             words.append(f"{float(real.found.completeness.max()):.1e} on the images")

@@ -13,6 +13,7 @@ from heatlift.augmentation import augment
 from heatlift.classifier import Classifier
 from heatlift.controls import CONTROLS
 from heatlift.data import Item
+from heatlift.folding import folded
 from heatlift.images import Batch, batches
 from heatlift.method import Request
 from heatlift.portions import Portions, TooLarge, out_of_memory
@@ -44,6 +45,8 @@ class ShardAudit:
     portions: Portions = field(default_factory=lambda: Portions(16))
 
     def __post_init__(self) -> None:
+        layers = [request.layer for request in self.requests if request.layer is not None]
+        self.classifier = folded(self.classifier, layers)
         self._attributor = Attributor(self.classifier, self.requests, self.config.space)
         # On its own, for the single image that lends its heatmap to the first one of a shard.
         self._lender = Attributor(self.classifier, self.requests[:1], self.config.space)
