@@ -24,7 +24,7 @@ def check(
     spec: Annotated[
         str,
         typer.Argument(
-            metavar="SPEC", help="demo, torchvision:NAME, timm:NAME, hf:ID, or package.module:function."
+            metavar="SPEC", help="demo, torchvision:NAME, timm:NAME, hf:FOLDER, or package.module:function."
         ),
     ],
     methods: Annotated[

@@ -17,7 +17,7 @@ Model = Annotated[
         "--model",
         "-m",
         metavar="SPEC",
-        help="demo, torchvision:NAME, timm:NAME, hf:ID, or package.module:function of your own.",
+        help="demo, torchvision:NAME, timm:NAME, hf:FOLDER, or package.module:function of your own.",
         rich_help_panel=NETWORK,
     ),
 ]
