@@ -107,6 +107,18 @@ BAD = {
         "audit {data} --model networks:small --out {here}/run --methods lime",
         "unknown method 'lime'",
     ),
+    "unknown precision": (
+        "audit {data} --model networks:small --out {here}/run --precision fp8",
+        "'fp8' is not one of",
+    ),
+    "no batch size": (
+        "audit {data} --model networks:small --out {here}/run --batch-size many",
+        "give a number from 1, or auto",
+    ),
+    "no function of one's own": (
+        "audit {data} --model networks:small --out {here}/run --methods nowhere:method",
+        "unknown method 'nowhere:method'",
+    ),
     "unknown layer": (
         "audit {data} --model networks:small --out {here}/run --methods layer_gradcam@conv9",
         "unknown layer 'conv9'",

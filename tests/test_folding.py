@@ -64,6 +64,38 @@ def test_a_layer_whose_output_is_wanted_keeps_its_own() -> None:
         torch.testing.assert_close(found, exact, rtol=1e-7, atol=1e-9 * float(exact.abs().max()))
 
 
+def test_a_block_that_ends_with_a_convolution_keeps_it() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 6, 3)), nn.BatchNorm2d(6), nn.Flatten()
+    ).double()
+    calibrated(network, images(4, 16))
+    clf, x = Classifier(network, size=16), images(2, 16)
+    assert norms_left(folded(clf)) == 0
+    twin = folded(clf, ["0"])
+    assert norms_left(twin) == 1
+    exact = attribute(clf, x, "layer_gradcam@0", target=1)
+    torch.testing.assert_close(attribute(twin, x, "layer_gradcam@0", target=1), exact)
+
+
+def test_a_method_that_runs_the_network_sees_its_own_weights() -> None:
+    # Such as one that makes weights random for a while, or Captum's LRP.
+    clf, x = classifier("resnet18"), images(1)
+
+    def without_the_first_layer(given: Classifier, images: Tensor, target: Tensor) -> Tensor:
+        weight = given.network.conv1.weight
+        kept = weight.detach().clone()
+        with torch.no_grad():
+            weight.zero_()
+            changed = given(images)
+            weight.copy_(kept)
+        return torch.full_like(images, float((changed - given(images)).abs().max()))
+
+    expected = attribute(clf, x, without_the_first_layer)
+    assert float(expected.max()) > 0
+    torch.testing.assert_close(attribute(folded(clf), x, without_the_first_layer), expected)
+
+
 class Shaped(nn.Module):
     """A convolution and a batch norm, joined in some way."""
 

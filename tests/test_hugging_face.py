@@ -327,7 +327,7 @@ def test_what_a_folder_lacks_is_said(copied: Path) -> None:
     with pytest.raises(HeatliftError, match="have 5 outputs, not 3: give --weights FILE or random"):
         hl.load(f"hf:{copied}", num_classes=3)
     (copied / "preprocessor_config.json").write_text("{")
-    with pytest.raises(HeatliftError, match=r"can't read .*preprocessor_config\.json"):
+    with pytest.raises(HeatliftError, match=r"preprocessor_config\.json can't be read"):
         hl.load(f"hf:{copied}")
     (copied / "preprocessor_config.json").unlink()
     (copied / "adapter_config.json").write_text("{}")

@@ -8,7 +8,7 @@ refused comes with a certificate.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -168,6 +168,8 @@ class Attributor:
         """A method that runs the network itself; its own failures are its own."""
         method, network = request.method, self.classifier.network
         assert method.runs is not None
+        # Foreign code may change weights for a while, which prepared ones would hide.
+        subject = replace(subject, classifier=self.classifier.unfolded())
         try:
             with untouched(network), hooks_restored(network):
                 heatmaps = method.runs(subject, request.layer, **request.options).detach()

@@ -115,6 +115,12 @@ class Classifier:
         images = self._checked(images)
         return self.normalise(images) if space == "model" else images
 
+    def unfolded(self) -> Classifier:
+        """The same classifier, of the same network, with the network's own weights at every call."""
+        twin = copy(self)
+        twin.folding = None
+        return twin
+
     def in_float32(self) -> Classifier:
         """The same classifier, of the same network, without reduced precision."""
         twin = copy(self)

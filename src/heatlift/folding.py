@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
@@ -36,14 +37,12 @@ def folded(classifier: Classifier, layers: Collection[str] = ()) -> Classifier:
     Returns:
         The twin, or the classifier itself where folding changes its logits by more than rounding.
     """
-    wanted = {name: module for name, module in classifier.network.named_modules() if name in layers}
-    kept = {id(m.weight) for m in wanted.values() if isinstance(m, nn.Conv2d)}
     image = torch.rand(2, 3, *classifier.framing.crop, generator=torch.Generator().manual_seed(0))
     image = image.to(classifier.device, classifier.dtype)
     with torch.no_grad():
         expected = classifier(image)
     twin = copy(classifier)
-    twin.folding = _prepared(classifier, image, kept)
+    twin.folding = _prepared(classifier, image, layers)
     with torch.no_grad():
         difference = (twin(image) - expected).abs().max()
     # Arithmetic in bfloat16 rounds more than that by itself.
@@ -151,11 +150,22 @@ class _Recorder(TorchFunctionMode):
             self.norms.append(_Norm(x.grad_fn, mean, variance, weight, bias, training, eps))
 
 
-def _prepared(classifier: Classifier, image: Tensor, kept: Collection[int]) -> Folding:
+def _prepared(classifier: Classifier, image: Tensor, layers: Collection[str]) -> Folding:
     """What to run in place of the network's convolutions and batch norms."""
-    with torch.enable_grad(), untouched(classifier.network), _Recorder() as calls:
+    wanted: list[Any] = []
+
+    def note(module: nn.Module, args: Any, output: Any) -> None:
+        # By what it gives, since a layer may be a block that ends with a convolution.
+        wanted.append(output.grad_fn if isinstance(output, Tensor) else None)
+
+    with ExitStack() as stack:
+        for layer in layers:
+            stack.enter_context(classifier.network.get_submodule(layer).register_forward_hook(note))
+        stack.enter_context(torch.enable_grad())
+        stack.enter_context(untouched(classifier.network))
+        calls = stack.enter_context(_Recorder())
         logits = classifier(image.clone().requires_grad_())
-        uses = _uses(logits.grad_fn)
+    uses = _uses(logits.grad_fn)
     # Only what stays: a weight that is made anew for each pass may take the place of another in memory.
     staying = {id(tensor) for tensor in (*classifier.network.parameters(), *classifier.network.buffers())}
     times = Counter(id(call.weight) for call in calls.convolutions)
@@ -168,7 +178,7 @@ def _prepared(classifier: Classifier, image: Tensor, kept: Collection[int]) -> F
             continue
         norm = by_source.get(call.node)
         weight, bias = call.weight.detach(), call.bias
-        if norm is not None and id(call.weight) not in kept and id(norm.mean) in staying:
+        if norm is not None and call.node not in wanted and id(norm.mean) in staying:
             alone = uses[call.node] == times[id(call.weight)] == times[id(norm.mean)] == 1
             if alone and not norm.training:
                 weight, bias = _merged(weight, bias, norm)

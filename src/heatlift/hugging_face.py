@@ -5,7 +5,6 @@ An ID becomes a folder first, the hub's copy on this machine; all the rest reads
 
 from __future__ import annotations
 
-import json
 import logging
 import pickle
 import re
@@ -21,6 +20,7 @@ from torch import nn
 
 from heatlift.errors import HeatliftError, first_line
 from heatlift.image_processor import BGR, preprocessing
+from heatlift.json_object import read_json
 from heatlift.published import Found
 from heatlift.types import Framing
 from heatlift.weights import read_weights
@@ -47,7 +47,7 @@ def from_hugging_face(name: str, weights: str, num_classes: int | None) -> Found
     except ImportError as error:
         raise HeatliftError("hf: needs transformers: pip install 'heatlift[hf]'") from error
     folder = _folder(name, with_weights=weights == "default")
-    settings = {file: _json(folder / file) for file in SETTINGS if (folder / file).is_file()}
+    settings = {file: read_json(folder / file) for file in SETTINGS if (folder / file).is_file()}
     with _quiet(transformers):
         config = _config(transformers, folder, settings)
         if num_classes not in (None, config.num_labels):
@@ -220,16 +220,6 @@ def _of_vision(config: Any, name: str, default: Any) -> Any:
 
 def _numberless(name: str) -> str:
     return re.sub(r"\d+", "#", name)
-
-
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise HeatliftError(f"can't read {file}: {first_line(error)}") from error
-    if not isinstance(content, dict):
-        raise HeatliftError(f"can't read {file}: it holds no settings")
-    return content
 
 
 @contextmanager

@@ -19,14 +19,14 @@ from heatlift.steps import Pass, compound
 def vector_norm(
     rules: Pass,
     x: Tensor,
-    ord: Any = 2,  # noqa: A002 -- torch's own name
+    order: Any = 2,
     dim: Any = None,
     keepdim: bool = False,
     *,
     dtype: torch.dtype | None = None,
 ) -> Any:
     """A vector's Euclidean length; other norms have no rule."""
-    if ord != 2 or not _plain(dtype, x):
+    if order != 2 or not _plain(dtype, x):
         return None
     return _reduced(
         rules,
@@ -42,7 +42,7 @@ def norm(
     function: Callable[..., Tensor],
     rules: Pass,
     x: Tensor,
-    ord: Any = None,  # noqa: A002 -- torch's own name
+    order: Any = None,
     dim: Any = None,
     keepdim: bool = False,
     *,
@@ -50,14 +50,14 @@ def norm(
 ) -> Any:
     """The other functions of `torch.linalg`, where they come to the length of a vector."""
     if function is torch.linalg.matrix_norm:
-        ord, dim = ("fro" if ord is None else ord), (-2, -1) if dim is None else dim  # noqa: A001
+        order, dim = ("fro" if order is None else order), (-2, -1) if dim is None else dim
     of_vectors = isinstance(dim, int) or (isinstance(dim, tuple | list) and len(dim) == 1) or x.ndim == 1
-    if ord not in (None, "fro", 2) or (ord == 2 and not of_vectors) or not _plain(dtype, x):
+    if order not in (None, "fro", 2) or (order == 2 and not of_vectors) or not _plain(dtype, x):
         return None
     return _reduced(
         rules,
         "vector_norm",
-        lambda t: function(t, ord, dim, keepdim),
+        lambda t: function(t, order, dim, keepdim),
         multipliers.vector_norm,
         x,
         _dims(dim, x),

@@ -20,8 +20,8 @@ ELEMENTWISE = (
     "square sqrt rsqrt exp log abs erf reciprocal sin cos expm1 log1p"
 ).split()
 
-ALIASES = {"axis": "dim", "keepdims": "keepdim", "mat2": "other"}
-"""Other names of arguments, after numpy or in some of the functions."""
+ALIASES = {"axis": "dim", "keepdims": "keepdim", "mat2": "other", "ord": "order"}
+"""Torch's names of arguments where steps have another: after numpy, of some functions, a builtin's."""
 
 
 def taken(rules: Pass, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

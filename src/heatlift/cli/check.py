@@ -61,7 +61,7 @@ def check(
         size=size,
         resize=resize,
         seed=seed,
-        precision=precision,  # type: ignore[arg-type]
+        precision=precision,
     )
     from heatlift.applicability import noise, tried
     from heatlift.registry import METHODS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -50,7 +50,7 @@ BatchSize = Annotated[
     ),
 ]
 Precision = Annotated[
-    str,
+    Literal["auto", "fp32", "bf16"],
     typer.Option(
         metavar="auto|fp32|bf16",
         help="Arithmetic of the network; auto is bf16 where the hardware has units for it.",

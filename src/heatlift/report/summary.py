@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from heatlift.errors import HeatliftError
-from heatlift.run.record import read_json, read_record
+from heatlift.json_object import read_json
+from heatlift.run.record import read_record
 from heatlift.statistics import Figure
 
 FORMAT = 1

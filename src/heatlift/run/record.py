@@ -11,7 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from heatlift.errors import HeatliftError, first_line
+from heatlift.errors import HeatliftError
+from heatlift.json_object import read_json
 from heatlift.run.tables import FORMAT, read_table
 from heatlift.run.whole import whole
 
@@ -80,21 +81,6 @@ def read_record(folder: Path) -> dict[str, Any]:
             f"{folder} has format {record.get('format')}, not {FORMAT}: use the heatlift that wrote it"
         )
     return record
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file.
-
-    Raises:
-        HeatliftError: it can't be read, or is no JSON object.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise HeatliftError(f"{path} can't be read: {first_line(error)}") from error
-    if not isinstance(content, dict):
-        raise HeatliftError(f"{path} is damaged: it holds no JSON object")
-    return content
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
