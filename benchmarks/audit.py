@@ -49,6 +49,7 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 import heatlift as hl
+from heatlift.allocation import keep_freed_memory
 from heatlift.data import Item
 from heatlift.demo import PHOTOGRAPHS, variants
 from heatlift.images import decode
@@ -311,6 +312,7 @@ def main() -> None:
     parser.add_argument("--precision", choices=["fp32", "bf16", "auto"], default="fp32")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    keep_freed_memory()  # as the command line does; the loop has it, too
     # Captum says of every object that it sets hooks.
     warnings.filterwarnings("ignore", module="captum")
     deep_lift.SUPPORTED_NON_LINEAR[nn.MaxPool2d] = max_pool_added_up

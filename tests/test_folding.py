@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from heatlift import Classifier, attribute
-from heatlift.folding import folded
+from heatlift.folding import folded, sparing
 from networks import calibrated, classifier, images
 
 
@@ -18,7 +18,7 @@ def norms_left(clf: Classifier) -> int:
     """How many batch norms still run as such."""
     assert clf.folding is not None
     norms = [m for m in clf.network.modules() if isinstance(m, nn.BatchNorm2d)]
-    return len(norms) - len(clf.folding.norms)  # type: ignore[attr-defined]
+    return len(norms) - len(clf.folding.folded)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_the_network_itself_is_untouched() -> None:
 def test_a_layer_whose_output_is_wanted_keeps_its_own() -> None:
     clf, x = classifier("resnet18"), images(2)
     for layer in ("conv1", "bn1", "layer2.0.conv2", "layer4"):
-        twin = folded(clf, [layer])
+        twin = sparing(folded(clf), [layer])
         assert norms_left(twin) == (1 if "conv" in layer else 0)
         exact = attribute(clf, x, f"layer_gradcam@{layer}", target=1)
         found = attribute(twin, x, f"layer_gradcam@{layer}", target=1)
@@ -72,7 +72,7 @@ def test_a_block_that_ends_with_a_convolution_keeps_it() -> None:
     calibrated(network, images(4, 16))
     clf, x = Classifier(network, size=16), images(2, 16)
     assert norms_left(folded(clf)) == 0
-    twin = folded(clf, ["0"])
+    twin = sparing(folded(clf), ["0"])
     assert norms_left(twin) == 1
     exact = attribute(clf, x, "layer_gradcam@0", target=1)
     torch.testing.assert_close(attribute(twin, x, "layer_gradcam@0", target=1), exact)

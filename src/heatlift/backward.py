@@ -84,7 +84,7 @@ class Elementwise(Function):
         elif rule == "deconvolution" and ctx.relu:
             gradient = gradient.clamp(min=0)
         elif rule == "guided" and ctx.relu:
-            gradient = gradient.clamp(min=0) * derivative
+            gradient = gradient.clamp(min=0).mul_(derivative)
         else:
             gradient = gradient * derivative
         return gradient, None, None, None, None, None
@@ -121,8 +121,7 @@ class MaxPool(Function):
             return _scatter(gradient, ctx.saved_tensors[0], ctx.shape, ctx.dims), None, None, None, None
         _, cells, dy, dx = ctx.saved_tensors
         contributions = _scatter(gradient * dy, cells, ctx.shape, ctx.dims)
-        multipliers = torch.where(dx != 0, contributions / torch.where(dx != 0, dx, 1.0), 0.0)
-        return multipliers, None, None, None, None
+        return contributions.div_(dx).masked_fill_(dx == 0, 0.0), None, None, None, None
 
 
 class Compound(Function):
@@ -173,5 +172,8 @@ def _derivative(function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor
     with torch.enable_grad():
         inner = x.detach().requires_grad_()
         y = function(inner)
-        (derivative,) = torch.autograd.grad(y, inner, torch.ones_like(y))
+        # A single number, expanded: a tensor of ones would have to be written and read.
+        (derivative,) = torch.autograd.grad(
+            y, inner, torch.ones((), dtype=y.dtype, device=y.device).expand_as(y)
+        )
     return derivative, y.detach()

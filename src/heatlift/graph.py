@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from heatlift.backward import Compound, Elementwise, MaxPool
+from heatlift.strided import StridedConvolution
 
 LINEAR_NODES = frozenset(
     "AccumulateGrad Addmm Mm Bmm Baddbmm Addbmm Addmv Addcmul Mv Convolution ConvolutionOverrideable "
@@ -33,8 +34,8 @@ SMOOTH_NODES = frozenset(
 )
 """Nodes that are not linear, and no ReLU either."""
 
-RULE_NODES = tuple(function._backward_cls for function in (Elementwise, MaxPool, Compound))
-"""The nodes of `heatlift.backward`, which follow a rule."""
+OWN_NODES = tuple(f._backward_cls for f in (Elementwise, MaxPool, Compound, StridedConvolution))
+"""Nodes that follow a rule of `heatlift.backward`, or are linear."""
 
 PRODUCT_NODES = frozenset("Mul Div Mm Bmm Mv Convolution Linear".split())
 """Nodes that are linear where only one factor depends on the image."""
@@ -81,7 +82,7 @@ def _kind(node: Any) -> str:
 
 def _is_linear(node: Any) -> bool:
     kind = _kind(node)
-    if isinstance(node, RULE_NODES):
+    if isinstance(node, OWN_NODES):
         return True
     if kind not in LINEAR_NODES:
         return False

@@ -12,6 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from heatlift import __version__
+from heatlift.allocation import keep_freed_memory
 from heatlift.cli.audit import audit
 from heatlift.cli.check import check
 from heatlift.cli.demo import demo
@@ -44,6 +45,7 @@ def _version(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 something is wrong with the result, 2 it could not start."""
+    keep_freed_memory()
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 

@@ -13,7 +13,7 @@ from heatlift.augmentation import augment
 from heatlift.classifier import Classifier
 from heatlift.controls import CONTROLS
 from heatlift.data import Item
-from heatlift.folding import folded
+from heatlift.folding import folded, sparing
 from heatlift.images import Batch, batches
 from heatlift.method import Request
 from heatlift.portions import Portions, TooLarge, out_of_memory
@@ -46,10 +46,11 @@ class ShardAudit:
 
     def __post_init__(self) -> None:
         layers = [request.layer for request in self.requests if request.layer is not None]
-        self.classifier = folded(self.classifier, layers)
-        self._attributor = Attributor(self.classifier, self.requests, self.config.space)
+        self.classifier = folded(self.classifier)
+        explained = sparing(self.classifier, layers)
+        self._attributor = Attributor(explained, self.requests, self.config.space)
         # On its own, for the single image that lends its heatmap to the first one of a shard.
-        self._lender = Attributor(self.classifier, self.requests[:1], self.config.space)
+        self._lender = Attributor(explained, self.requests[:1], self.config.space)
 
     def __call__(self, items: Sequence[Item]) -> dict[str, Rows]:
         """Rows of the tables ``predictions`` and ``scores`` for all items, readable or not."""
@@ -119,7 +120,9 @@ class ShardAudit:
             augmented = torch.cat([augment(inputs, one.heatmaps, operation) for one, operation in chosen])
             with torch.no_grad():
                 given = self._clipped(augmented) if self.config.clip else augmented
-                logits = self.classifier(given, self.config.space)
+                # The images' own logits, exactly, come from the network that gave them.
+                classifier = self._attributor.classifier if _is_zero(chosen[0][0]) else self.classifier
+                logits = classifier(given, self.config.space)
             yield from _exact(logits).split(len(inputs))
 
     def _clipped(self, inputs: Tensor) -> Tensor:
@@ -170,7 +173,7 @@ def _groups(
     """
     group: list[tuple[Maps, OperationName]] = []
     for pair in pairs:
-        alone = pair[0].control and pair[0].method == "zero"
+        alone = _is_zero(pair[0])
         if group and (alone or len(group) == together):
             yield group
             group = []
@@ -180,6 +183,11 @@ def _groups(
             group = []
     if group:
         yield group
+
+
+def _is_zero(one: Maps) -> bool:
+    """Whether heatmaps are those of the control that adds nothing."""
+    return one.control and one.method == "zero"
 
 
 def _exact(logits: Tensor) -> Tensor:
