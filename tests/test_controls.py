@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import torch
 
-from heatlift.controls import CONTROLS, image_seed
+from heatlift.controls import CONTROLS
+from heatlift.streams import image_seed
 from networks import images
 
 NAMES = ["cat/1.jpg", "dog/2.jpg", "eel/3.jpg"]

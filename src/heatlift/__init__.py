@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from heatlift.classifier import Classifier as Classifier
     from heatlift.errors import HeatliftError as HeatliftError
     from heatlift.errors import Refused as Refused
+    from heatlift.gax import GAX as GAX
+    from heatlift.lift import Lift as Lift
     from heatlift.registry import methods as methods
     from heatlift.run.record import read as read
     from heatlift.score import co_score as co_score
+    from heatlift.spotlight import Spotlight as Spotlight
     from heatlift.types import Framing as Framing
     from heatlift.zoo import load as load
 
@@ -31,8 +34,11 @@ _HOMES = {
     "Attribution": "attributor",
     "Classifier": "classifier",
     "Framing": "types",
+    "GAX": "gax",
     "HeatliftError": "errors",
+    "Lift": "lift",
     "Refused": "errors",
+    "Spotlight": "spotlight",
     "attribute": "attribution",
     "augment": "augmentation",
     "co_score": "score",

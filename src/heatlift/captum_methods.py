@@ -21,11 +21,10 @@ from torch import Tensor, nn
 
 from heatlift.backward import Rule
 from heatlift.classifier import Classifier
-from heatlift.controls import image_seed
 from heatlift.errors import HeatliftError, Refused
 from heatlift.method import Method
 from heatlift.passes import Passes
-from heatlift.sampling_methods import digest
+from heatlift.streams import digest, image_seed
 from heatlift.subject import Subject
 from heatlift.types import Space
 

@@ -123,8 +123,18 @@ class Classifier:
 
     def in_float32(self) -> Classifier:
         """The same classifier, of the same network, without reduced precision."""
+        return self.in_precision("fp32")
+
+    def in_precision(self, precision: Precision) -> Classifier:
+        """The same classifier, of the same network, in another arithmetic.
+
+        Raises:
+            HeatliftError: as for a new one.
+        """
         twin = copy(self)
-        twin.precision = "fp32"
+        twin.precision = resolved(precision, self.network, self.device)
+        if twin.precision == "bf16" and twin._head is None:
+            twin._head = twin._last_layer()
         return twin
 
     @cached_property

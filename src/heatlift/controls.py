@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 
 import torch
 from torch import Tensor
+
+from heatlift.streams import image_seed
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,6 @@ class Control:
     title: str
     shows: str
     compute: Callable[[Tensor, Tensor, Sequence[str], int], Tensor]
-
-
-def image_seed(seed: int, name: str, purpose: str) -> int:
-    """A seed for one image's random stream, the same in whatever batch, order or process it is used."""
-    digest = blake2b(f"{seed}/{purpose}/{name}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True)
 
 
 def _zero(inputs: Tensor, others: Tensor, names: Sequence[str], seed: int) -> Tensor:

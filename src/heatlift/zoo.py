@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ from heatlift.published import Found, from_demo, from_timm, from_torchvision
 from heatlift.types import Framing
 from heatlift.weights import load_weights
 
-KINDS = "demo, torchvision:NAME, timm:NAME, hf:ID, hf:FOLDER or package.module:function"
+KINDS = "demo, demo-lite2, torchvision:NAME, timm:NAME, hf:ID, hf:FOLDER or package.module:function"
 
 
 def load(
@@ -36,7 +37,8 @@ def load(
     """Load a classifier by name, with the preprocessing of its own configuration.
 
     Args:
-        spec: ``demo`` (EfficientNet-Lite0 on ImageNet, no download), ``torchvision:NAME``, ``timm:NAME``,
+        spec: ``demo`` or ``demo-lite2`` (EfficientNet-Lite0, -Lite2 on ImageNet, no download),
+            ``torchvision:NAME``, ``timm:NAME``,
             ``hf:ID`` or ``hf:FOLDER`` of Hugging Face's transformers, or ``package.module:function`` of
             your own that returns an ``nn.Module`` or a ``Classifier``.
         weights: ``default`` (the published ones; for your own function: what it returns), ``random``,
@@ -64,7 +66,7 @@ def load(
         num_classes = len(classes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if kind in _SOURCES and (kind == "demo") == (not name):
+        if kind in _SOURCES and (kind in _DEMOS) == (not name):
             found = _SOURCES[kind](name, str(weights), num_classes)
         elif name and kind not in _SOURCES:
             found = _from_function(kind, name, str(weights))
@@ -136,8 +138,11 @@ def _from_hugging_face(name: str, weights: str, num_classes: int | None) -> Foun
     return from_hugging_face(name, weights, num_classes)
 
 
+_DEMOS = {"demo": 0, "demo-lite2": 2}
+"""Bundled networks: which EfficientNet-Lite each is."""
+
 _SOURCES: Mapping[str, Callable[[str, str, int | None], Found]] = {
-    "demo": from_demo,
+    **{name: partial(from_demo, size) for name, size in _DEMOS.items()},
     "torchvision": from_torchvision,
     "timm": from_timm,
     "hf": _from_hugging_face,

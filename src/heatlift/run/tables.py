@@ -47,7 +47,45 @@ SCORES = pa.schema(
     ]
 )
 
-SCHEMAS: Mapping[str, pa.Schema] = {"predictions": PREDICTIONS, "scores": SCORES}
+LIFT = pa.schema(
+    [
+        ("image", pa.string()),
+        ("method", pa.string()),  # gax | spotlight
+        ("label", pa.int32()),
+        ("target", pa.int32()),  # the class raised
+        ("operation", pa.string()),  # add | multiply
+        ("steps", pa.int32()),  # updates that the heatmap had
+        ("reached", pa.bool_()),  # GAX: co is at the target; spotlight: the target is predicted afterwards
+        ("co", pa.float64()),  # CO score of x' for the target
+        ("co_clipped", pa.float64()),  # the same of x' brought back to [0, 1]
+        ("change", pa.float64()),  # mean |x' - x| of x' brought back to [0, 1]
+        ("p_before", pa.float64()),  # softmax probability of the target
+        ("p_after", pa.float64()),
+        ("predicted_before", pa.int32()),
+        ("predicted_after", pa.int32()),
+        ("co_verify", pa.float64()),  # on the network that took no part, of x' in [0, 1]; null without one
+        ("p_verify_before", pa.float64()),
+        ("p_verify_after", pa.float64()),
+        ("predicted_verify_before", pa.int32()),
+        ("predicted_verify_after", pa.int32()),
+        ("status", pa.string()),
+    ]
+)
+
+EVOLUTIONS = pa.schema(
+    [
+        ("image", pa.string()),
+        ("step", pa.int32()),  # updates
+        ("co", pa.float64()),  # CO score as the optimiser saw it: a spotlight's is that of a view
+    ]
+)
+
+SCHEMAS: Mapping[str, pa.Schema] = {
+    "predictions": PREDICTIONS,
+    "scores": SCORES,
+    "lift": LIFT,
+    "evolutions": EVOLUTIONS,
+}
 
 
 def part_path(run: Path, table: str, shard: int) -> Path:
