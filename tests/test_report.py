@@ -27,7 +27,7 @@ from heatlift.report.figures import draw
 from heatlift.report.findings import auroc_title
 from heatlift.report.heatmaps import diverging
 from heatlift.report.pages import build_page
-from heatlift.report.plates import Boxes, BoxRow, Dots, Plate
+from heatlift.report.plate import Boxes, BoxRow, Dots, Plate
 from heatlift.report.summary import Audit, Known, MethodSummary, read_audit
 from heatlift.report.wording import clean, interval, number
 from heatlift.run.tables import read_table

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from heatlift.attributor import Attribution, Attributor
 from heatlift.classifier import Classifier
-from heatlift.errors import Refused
+from heatlift.errors import HeatliftError, Refused
 from heatlift.method import Request
 from heatlift.registry import requested
 from heatlift.subject import COMPLETENESS_TOLERANCE
@@ -41,8 +41,15 @@ def tried(
     """Every named method on some images (n, 3, h, w) in [0, 1], in the order of the names.
 
     Raises:
-        HeatliftError: an unknown method or layer.
+        HeatliftError: an unknown method or layer, or a network that gives every image the same logits.
     """
+    with torch.no_grad():
+        first, second = classifier(noise(classifier, 2, seed))
+    if torch.equal(first, second):
+        raise HeatliftError(
+            f"{classifier.name} gives every image the same logits: does it have the weights of a trained "
+            "network?"
+        )
     understood: dict[str, Request | Refused] = {}
     for name in names:
         try:

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from heatlift.errors import HeatliftError, first_line
 from heatlift.feature_maps import FeatureMap, feature_maps
@@ -114,6 +115,13 @@ class Classifier:
             raise HeatliftError(f"unknown space '{space}': choose model or pixel")
         images = self._checked(images)
         return self.normalise(images) if space == "model" else images
+
+    def resized(self, images: Tensor) -> Tensor:
+        """Images (n, 3, h, w) that were cut for another network, scaled to this one's size."""
+        size = self.framing.crop
+        if images.shape[2:] == size:
+            return images
+        return F.interpolate(images, size=size, mode="bilinear", antialias=True)
 
     def unfolded(self) -> Classifier:
         """The same classifier, of the same network, with the network's own weights at every call."""

@@ -82,7 +82,8 @@ class GAX:
         Raises:
             HeatliftError: images or labels that do not fit, or too large for the memory.
         """
-        subjects = Subjects.of(classifier, images, labels, self.batch_size)
+        portions = Portions(self.batch_size)
+        subjects = Subjects.of(classifier, images, labels, portions)
         fast = classifier.in_precision(self.precision)
         optimiser = Optimiser(
             Problem(self._decode, self._show, self._loss),
@@ -92,7 +93,7 @@ class GAX:
             target=self.target_co,
             best=self.best,
             exact=[subjects.network] if fast.precision == "bf16" else (),
-            portions=Portions(self.batch_size),
+            portions=portions,
         )
         x = subjects.images
         start = (

@@ -10,6 +10,7 @@ from torch import Tensor
 from heatlift.augmentation import augment
 from heatlift.classifier import Classifier
 from heatlift.errors import HeatliftError
+from heatlift.portions import Portions
 from heatlift.score import class_probability, logit_gain
 from heatlift.subject import chosen_class
 from heatlift.types import OperationName, Target
@@ -57,17 +58,17 @@ class Subjects:
         images: (n, 3, h, w) in [0, 1], on its device.
         target: the class to be raised, (n,).
         logits: (n, C).
-        batch_size: how many images go at a time.
+        portions: how many images go at a time.
     """
 
     network: Classifier
     images: Tensor
     target: Tensor
     logits: Tensor
-    batch_size: int
+    portions: Portions
 
     @classmethod
-    def of(cls, classifier: Classifier, images: Tensor, labels: Target, batch_size: int) -> Subjects:
+    def of(cls, classifier: Classifier, images: Tensor, labels: Target, portions: Portions) -> Subjects:
         """Check the images and run the network on them.
 
         Raises:
@@ -80,8 +81,8 @@ class Subjects:
         lowest, highest = float(images.min()), float(images.max())
         if not (lowest >= 0 and highest <= 1):
             raise HeatliftError(f"images from {lowest:g} to {highest:g}: expected pixels in [0, 1]")
-        logits = _logits(network, images, batch_size)
-        return cls(network, images, chosen_class(labels, logits), logits, batch_size)
+        logits = logits_of(network, images, portions)
+        return cls(network, images, chosen_class(labels, logits), logits, portions)
 
     def lifted(
         self,
@@ -106,8 +107,8 @@ class Subjects:
         augmented = augment(self.images, heatmaps, operation)
         clipped = augmented.clamp(0, 1)
         augmented = clipped if clip else augmented
-        after = _logits(self.network, augmented, self.batch_size)
-        after_clipped = after if clip else _logits(self.network, clipped, self.batch_size)
+        after = logits_of(self.network, augmented, self.portions)
+        after_clipped = after if clip else logits_of(self.network, clipped, self.portions)
         score = logit_gain(self.logits, after, self.target)
         predicted_after = after.argmax(dim=1)
         return Lift(
@@ -126,6 +127,11 @@ class Subjects:
         )
 
 
-def _logits(network: Classifier, images: Tensor, batch_size: int) -> Tensor:
+def logits_of(network: Classifier, images: Tensor, portions: Portions) -> Tensor:
+    """The logits (n, C) of images (n, 3, h, w) in pixel space, without gradients.
+
+    Raises:
+        HeatliftError: a single image does not fit into memory.
+    """
     with torch.no_grad():
-        return torch.cat([network(part) for part in images.split(batch_size)])
+        return torch.cat(portions.all(images, network))

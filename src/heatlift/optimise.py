@@ -16,9 +16,8 @@ import torch
 from torch import Tensor
 
 from heatlift.classifier import Classifier
-from heatlift.errors import HeatliftError
 from heatlift.folding import folded
-from heatlift.portions import Portions, TooLarge
+from heatlift.portions import Portions
 
 Given: TypeAlias = Mapping[str, Tensor]
 """What the problems are given, (n, ...) each: images, classes, logits before, random numbers."""
@@ -104,7 +103,8 @@ class Optimiser:
 
     Attributes:
         problem: what is optimised.
-        classifiers: the networks whose logits the problem's loss is made of; mostly one.
+        classifiers: the networks whose logits the problem's loss is made of; mostly one. The first is shown
+            images as they are, the others scaled to their own size.
         max_steps: updates after which an image is done in any case.
         lr: Adam's learning rate.
         target: the score at which an image is done; without one it takes all steps.
@@ -152,11 +152,11 @@ class Optimiser:
         state = _State(torch.arange(n, device=device), given, parameters, gradients, first, second)
         steps = torch.zeros(n, dtype=torch.long, device=device)
         reached = torch.zeros(n, dtype=torch.bool, device=device)
-        best = torch.full((n,), -torch.inf, device=device)
+        best = kept[0].new_full((n,), -torch.inf)
         history: list[Tensor] = []
         for step in range(self.max_steps + 1):
             scores = self._evaluated(state, step, observe)
-            history.append(torch.full((n,), torch.nan, device=device).index_copy_(0, state.rows, scores))
+            history.append(scores.new_full((n,), torch.nan).index_copy_(0, state.rows, scores))
             there = torch.zeros_like(state.rows, dtype=torch.bool)
             if self.target is not None:
                 there = scores >= self.target
@@ -186,7 +186,8 @@ class Optimiser:
             with torch.set_grad_enabled(step < self.max_steps):
                 decoded = self.problem.decode(leaves, part.given)
                 shown = self.problem.show(decoded, part.given, step)
-                logits = [classifier(shown) for classifier in self.classifiers]
+                first, *others = self.classifiers
+                logits = [first(shown), *(other(other.resized(shown)) for other in others)]
                 losses, scores = self.problem.loss(logits, decoded, part.given)
             scores = self._confirmed(scores.detach(), shown.detach(), decoded.detach(), part.given)
             if step < self.max_steps:
@@ -198,12 +199,7 @@ class Optimiser:
                 observe(step, part.rows, decoded.detach())
             return scores
 
-        found = []
-        for _, scores in self.portions(torch.arange(len(state.rows)), work):
-            if isinstance(scores, TooLarge):
-                raise HeatliftError("out of memory with a single image: use a smaller size")
-            found.append(scores)
-        return torch.cat(found)
+        return torch.cat(self.portions.all(torch.arange(len(state.rows)), work))
 
     def _confirmed(self, scores: Tensor, shown: Tensor, decoded: Tensor, given: Given) -> Tensor:
         """Scores, exact ones where the target seems to be reached."""

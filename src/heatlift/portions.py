@@ -9,11 +9,16 @@ from typing import Protocol, Self, TypeVar
 
 import torch
 
+from heatlift.errors import HeatliftError
+
 LARGEST = 64
 """The most items that `good_size` tries at a time."""
 
 WORTHWHILE = 1.05
 """How much faster, per item, a doubled portion must be to be worth its memory."""
+
+
+TOO_LARGE = "out of memory with a single image: use a smaller size, or a machine with more"
 
 
 class TooLarge:
@@ -80,6 +85,19 @@ class Portions:
                     continue
             yield portion, done
             start += len(portion)
+
+    def all(self, items: Items, work: Callable[[Items], Result]) -> list[Result]:
+        """The results of all portions.
+
+        Raises:
+            HeatliftError: a single item does not fit by itself.
+        """
+        found: list[Result] = []
+        for _, done in self(items, work):
+            if isinstance(done, TooLarge):
+                raise HeatliftError(TOO_LARGE)
+            found.append(done)
+        return found
 
 
 def good_size(trial: Callable[[int], object], largest: int = LARGEST) -> int:

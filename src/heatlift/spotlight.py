@@ -82,7 +82,7 @@ class Spotlight:
             classifier: the network; it is left as it was.
             images: (n, 3, h, w) in [0, 1].
             labels: the class to raise: one per image, one for all, or by default what is predicted.
-            others: further networks with the same classes and input size, convinced along with the first.
+            others: further networks with the same classes, convinced along with the first.
             observe: sees the heatmaps of every step.
             progress: hears of every step.
 
@@ -98,14 +98,15 @@ class Spotlight:
                     f"{other.name} has {other.num_classes} classes, {classifier.name} "
                     f"{classifier.num_classes}: they must be the same"
                 )
-        subjects = Subjects.of(classifier, images, labels, self.batch_size)
+        portions = Portions(self.batch_size)
+        subjects = Subjects.of(classifier, images, labels, portions)
         networks = [one.in_precision(self.precision) for one in (classifier, *others)]
         optimiser = Optimiser(
             Problem(self._decode, self._show, self._loss),
             networks,
             self.steps,
             self.lr,
-            portions=Portions(self.batch_size),
+            portions=portions,
         )
         x = subjects.images
         given = {"x": x, "target": subjects.target, "before": subjects.logits, "views": self._views(x)}

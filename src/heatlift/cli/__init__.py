@@ -16,6 +16,7 @@ from heatlift.allocation import keep_freed_memory
 from heatlift.cli.audit import audit
 from heatlift.cli.check import check
 from heatlift.cli.demo import demo
+from heatlift.cli.lift import lift
 from heatlift.cli.report import report
 from heatlift.errors import HeatliftError, first_line
 
@@ -30,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (demo, audit, report, check):
+for command in (demo, audit, lift, report, check):
     app.command(command.__name__)(command)
 
 

@@ -108,13 +108,13 @@ def run_and_report(config: Any, out: Path) -> int:
     report = write_report(out)
     counts, pace = summary["counts"], summary["run"]["images_per_second"]
     print(f"\n{summary['verdict']}\n")
-    print(f"images: {counts['ok']} audited, {counts['failed']} failed{_reasons(counts['failures'])}")
+    print(f"images: {counts['ok']} audited, {counts['failed']} failed{options.reasons(counts['failures'])}")
     if counts["labelled"]:
         print(f"predictions: {counts['correct']} correct, {counts['wrong']} wrong")
     for method in summary["methods"]:
         if method["n_failed"] > counts["failed"]:
             name = f"{method['method']}/{method['operation']}"
-            print(f"{name}: {method['n_failed']} images without figures{_reasons(method['failures'])}")
+            print(f"{name}: {method['n_failed']} images without figures{options.reasons(method['failures'])}")
     if pace:
         print(f"pace: {pace:.2f} images per second")
     print(f"report: {report}")
@@ -123,7 +123,3 @@ def run_and_report(config: Any, out: Path) -> int:
     if not summary["sound"]:
         print("heatlift: a zero heatmap changed the scores: do not use these figures", file=sys.stderr)
     return 0 if counts["ok"] and summary["sound"] else 1
-
-
-def _reasons(failures: dict[str, int]) -> str:
-    return f" ({'; '.join(f'{count} {reason}' for reason, count in failures.items())})" if failures else ""

@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from heatlift.cli import options
+from heatlift.errors import HeatliftError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from heatlift.applicability import Trial
     from heatlift.classifier import Classifier
+    from heatlift.data import Item
 
 GIVEN = 2
 """Images of the user's own that the methods are tried on."""
+
+LOOKED_AT = 32
+"""Files among which they are looked for."""
 
 
 def check(
@@ -67,6 +72,8 @@ def check(
     from heatlift.registry import METHODS
 
     names = list(METHODS) if methods is None else list(options.words(methods))
+    if not names:
+        raise HeatliftError(f"no method to try: choose from {', '.join(METHODS)}")
     given = None if images is None else _given(classifier, images)
     on_noise = tried(classifier, names, noise(classifier, 2, seed), seed=seed)
     on_given = [None] * len(names) if given is None else tried(classifier, names, given, seed=seed)
@@ -84,14 +91,18 @@ def check(
 def _given(classifier: Classifier, path: Path) -> Tensor:
     """The first images of the user's own, (n, 3, h, w)."""
     from heatlift.data import first_images
-    from heatlift.errors import HeatliftError
     from heatlift.images import batches
 
-    for batch in batches(first_images(path, GIVEN), classifier.framing, GIVEN):
-        if batch.failed:
-            item, reason = batch.failed[0]
-            raise HeatliftError(f"{item.name} is {reason}")
-        return batch.images
+    failed: list[tuple[Item, str]] = []
+    for batch in batches(first_images(path, LOOKED_AT), classifier.framing, GIVEN):
+        failed += batch.failed
+        if len(batch):
+            for item, reason in failed:
+                print(f"passed over: {item.name} is {reason}")
+            return batch.images
+    if failed:
+        item, reason = failed[0]
+        raise HeatliftError(f"{item.name} is {reason}")
     raise HeatliftError(f"{path} has no images")
 
 

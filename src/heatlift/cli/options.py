@@ -86,3 +86,8 @@ def channels(option: str, text: str | None) -> tuple[float, float, float] | None
     except ValueError as error:
         raise HeatliftError(f"{option} '{text}': give three numbers, such as 0.485,0.456,0.406") from error
     return red, green, blue
+
+
+def reasons(failures: dict[str, int]) -> str:
+    """Why some images have no figures, in brackets."""
+    return f" ({'; '.join(f'{count} {reason}' for reason, count in failures.items())})" if failures else ""

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
-from heatlift.report import marks
+from heatlift.report import lift_figures, marks
 from heatlift.report.distributions import Axis, Kind
 from heatlift.report.marks import COLOUR
-from heatlift.report.plates import Boxes, BoxRow, DotRow, Dots, Hills, Plate
+from heatlift.report.plate import Boxes, BoxRow, Cloud, Curves, DotRow, Dots, Hills, Plate
 from heatlift.report.svg import CONTROL, INK, MUTED, RULE, SMALL, Drawing, drawing
 from heatlift.report.wording import shorten, value_text
 
@@ -31,6 +31,10 @@ def draw(plate: Plate) -> str:
             return _boxes(content, plate.identity, plate.alt)
         case Hills() as content:
             return _hills(content, plate.identity, plate.alt)
+        case Curves() as content:
+            return lift_figures.curves(content, plate.identity, plate.alt)
+        case Cloud() as content:
+            return lift_figures.cloud(content, plate.identity, plate.alt)
 
 
 def _dots(content: Dots, identity: str, alt: str) -> str:

@@ -84,9 +84,9 @@ def class_name(index: int | None, classes: Sequence[str] | None) -> str:
     return synonyms or shorten(name, LONGEST)
 
 
-def diverging(heatmap: npt.NDArray[np.float64]) -> Image.Image:
+def diverging(heatmap: npt.NDArray[np.float64], limit: float | None = None) -> Image.Image:
     """(h, w) signed values -> blue below zero, white at zero, red above, the same limit on both sides."""
-    limit = float(np.percentile(np.abs(heatmap), SATURATED)) or float(np.abs(heatmap).max()) or 1.0
+    limit = limit or float(np.percentile(np.abs(heatmap), SATURATED)) or float(np.abs(heatmap).max()) or 1.0
     level = np.rint((np.clip(heatmap / limit, -1, 1) + 1) / 2 * (_LEVELS - 1)).astype(np.uint8)
     picture = Image.fromarray(level)
     picture.putpalette(_palette())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -14,9 +15,15 @@ from markupsafe import Markup, escape
 
 from heatlift.errors import HeatliftError
 from heatlift.report.figures import draw
+from heatlift.report.lift_pages import LiftPage, build_lift_page
 from heatlift.report.pages import Page, build_page
-from heatlift.report.plates import Plate
+from heatlift.report.plate import Plate
+from heatlift.report.wording import clean, listing
+from heatlift.run.record import read_record
 from heatlift.run.whole import whole
+
+BUILDERS: Mapping[str, Callable[[Path], Page | LiftPage]] = {"audit": build_page, "lift": build_lift_page}
+"""How the page of each kind of run is laid out."""
 
 
 def write_report(run: Path, out: Path | None = None) -> Path:
@@ -30,21 +37,26 @@ def write_report(run: Path, out: Path | None = None) -> Path:
     target = out if out is not None else run / "report.html"
     if target.is_dir():
         raise HeatliftError(f"{target} is a folder: give the file that the report is to be written to")
-    page = render(build_page(run))
+    kind = read_record(run).get("kind", "audit")
+    if kind not in BUILDERS:
+        raise HeatliftError(
+            f"{run} is a run of another kind, '{clean(kind)}': this heatlift reports {listing(BUILDERS)}"
+        )
+    page = render(BUILDERS[kind](run))
     target.parent.mkdir(parents=True, exist_ok=True)
     with whole(target) as file:
         file.write(page)
     return target
 
 
-def render(page: Page) -> str:
+def render(page: Page | LiftPage) -> str:
     """The page as HTML; the same page gives the same text, byte for byte."""
     script = _asset("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     return (
         _environment()
-        .get_template("report.html.jinja")
+        .get_template("lift.html.jinja" if isinstance(page, LiftPage) else "audit.html.jinja")
         .render(
             page=page,
             policy=f"{policy}; base-uri 'none'; form-action 'none'",

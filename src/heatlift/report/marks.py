@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from heatlift.report.distributions import Box, Distribution, Kind
-from heatlift.report.plates import DotRow
+from heatlift.report.plate import DotRow
 from heatlift.report.summary import Known
 from heatlift.report.svg import ALL, CONTROL, CORRECT, INK, MUTED, PAGE, SMALL, WRONG, Drawing
 from heatlift.report.wording import value_text

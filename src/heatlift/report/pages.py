@@ -10,9 +10,10 @@ from pathlib import Path, PurePath
 from heatlift.report import findings, plates
 from heatlift.report.distributions import Distribution, read_distributions
 from heatlift.report.heatmaps import Example, read_examples
-from heatlift.report.plates import Plate, ScoresOf
+from heatlift.report.plate import Plate
+from heatlift.report.plates import ScoresOf
 from heatlift.report.settings import Entry, Section, explained, sections
-from heatlift.report.summary import Audit, MethodSummary, read_audit
+from heatlift.report.summary import Audit, Finished, MethodSummary, read_audit
 from heatlift.report.tables import Table, baselines_table, methods_table
 from heatlift.report.wording import bounds_text, clean, listing, shorten, value_text
 
@@ -67,9 +68,8 @@ def build_page(run: Path) -> Page:
     """
     audit = read_audit(run)
     scores, confidence = read_distributions(run)
-    classes = audit.section("model").get("classes")
     return Page(
-        title=_title(audit),
+        title=f"Heatmaps of {subject(audit)}",
         verdict=clean(audit.verdict),
         labelled=audit.count("labelled") > 0,
         facts=_facts(audit),
@@ -79,22 +79,27 @@ def build_page(run: Path) -> Page:
         baseline_plate=plates.baseline_plate(audit),
         baselines=baselines_table(audit),
         methods=methods_table(audit),
-        examples=read_examples(run, classes if isinstance(classes, list) else None),
+        examples=read_examples(run, audit.classes),
         failures=tuple(_failures(audit)),
         explained=explained(audit),
-        command=shlex.join(clean(part) for part in audit.run.get("command") or ()),
+        command=command(audit),
         settings=sections(audit),
         version=clean(audit.run.get("version") or ""),
     )
 
 
-def _title(audit: Audit) -> str:
-    """What was audited: which classifier, on which images."""
-    model, data = audit.section("model"), audit.section("data")
+def subject(run: Finished) -> str:
+    """What a run is about: which classifier, on which images."""
+    model, data = run.section("model"), run.section("data")
     spec, name = clean(model.get("spec") or "a classifier"), clean(model.get("name") or "")
     also = f" ({shorten(name, 40)})" if name and name not in spec else ""
     folder = _folder(PurePath(str(data.get("path") or "")))
-    return f"Heatmaps of {shorten(spec, 60)}{also} on {shorten(folder, 60)}"
+    return f"{shorten(spec, 60)}{also} on {shorten(folder, 60)}"
+
+
+def command(run: Finished) -> str:
+    """The command line that the run was started with."""
+    return shlex.join(clean(part) for part in run.run.get("command") or ())
 
 
 def _folder(path: PurePath) -> str:

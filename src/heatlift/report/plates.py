@@ -1,13 +1,13 @@
-"""What each figure of the report shows: its rows, its title (the finding) and its caption, not yet drawn."""
+"""What each figure of an audit's report shows: rows, title (the finding) and caption, not yet drawn."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from heatlift.report import findings
-from heatlift.report.distributions import Axis, Box, Distribution, Kind, Scores, shared_axis
+from heatlift.report.distributions import Box, Distribution, Kind, Scores, shared_axis
+from heatlift.report.plate import Boxes, BoxRow, DotRow, Dots, Hill, Hills, Plate
 from heatlift.report.summary import Audit, Known, MethodSummary
 from heatlift.report.wording import interval, number, span, value_text
 
@@ -19,72 +19,6 @@ Side: TypeAlias = tuple[str, Distribution | None, Known | None, str]
 
 LABEL_AXIS = "CO score of the label (higher: surer of it)"
 FREE_AXIS = "CO score of the prediction (higher: surer of it)"
-
-
-@dataclass(frozen=True)
-class DotRow:
-    """One line of a dot-and-interval figure: a name, a note in lighter ink, and up to two estimates."""
-
-    name: str
-    note: str
-    control: bool
-    filled: Known | None
-    hollow: Known | None = None
-
-
-@dataclass(frozen=True)
-class Dots:
-    """AUROCs with their intervals; the reference is a line with its interval as a band."""
-
-    rows: tuple[DotRow, ...]
-    reference: Known | None = None
-    legend: tuple[str, str] | None = None
-
-
-@dataclass(frozen=True)
-class BoxRow:
-    """One heatmap, with a box for each kind of image."""
-
-    name: str
-    control: bool
-    boxes: Mapping[Kind, Box]
-
-
-@dataclass(frozen=True)
-class Boxes:
-    """Boxplots on one axis."""
-
-    rows: tuple[BoxRow, ...]
-    axis: Axis
-    label: str
-
-
-@dataclass(frozen=True)
-class Hill:
-    """One histogram: what is counted, the AUROC printed beside it, and the words on its axis."""
-
-    title: str
-    distribution: Distribution
-    auroc: Known | None
-    axis: str
-
-
-@dataclass(frozen=True)
-class Hills:
-    """Histograms, one below the other."""
-
-    panels: tuple[Hill, ...]
-
-
-@dataclass(frozen=True)
-class Plate:
-    """A figure with its words; ``identity`` is unique in the page."""
-
-    identity: str
-    title: str
-    caption: str
-    alt: str
-    content: Dots | Boxes | Hills
 
 
 def auroc_plate(audit: Audit) -> Plate | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from heatlift.report.summary import Audit
+from heatlift.report.summary import Audit, Finished
 from heatlift.report.wording import clean, count, shorten
 
 LONGEST = 400
@@ -30,14 +30,15 @@ class Section:
     entries: tuple[Entry, ...]
 
 
-def sections(audit: Audit) -> tuple[Section, ...]:
+def sections(run: Finished) -> tuple[Section, ...]:
     """Model, data, settings, throughput and versions, those that run.json has."""
     contents = {
-        "Model": audit.section("model"),
-        "Data": audit.section("data"),
-        "Settings": audit.section("config"),
-        "Throughput": audit.timing,
-        "Versions": {"heatlift": audit.run.get("version"), **audit.section("packages")},
+        "Model": run.section("model"),
+        "Second network": run.section("verify"),
+        "Data": run.section("data"),
+        "Settings": run.section("config"),
+        "Throughput": run.timing,
+        "Versions": {"heatlift": run.run.get("version"), **run.section("packages")},
     }
     found = (Section(title, tuple(_entries(content))) for title, content in contents.items())
     return tuple(section for section in found if section.entries)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,24 +57,36 @@ class MethodSummary:
 
 
 @dataclass(frozen=True)
-class Audit:
-    """A finished audit: the whole of run.json, and summary.json's figures."""
+class Finished:
+    """What every finished run has: the whole of run.json, and summary.json's counts."""
 
     run: Mapping[str, Any]
     counts: Mapping[str, Any]
     timing: Mapping[str, Any]
-    accuracy: Known | None
-    verdict: str
-    baselines: Mapping[str, Mapping[str, Known | None]]
-    methods: tuple[MethodSummary, ...]
 
     def count(self, what: str) -> int:
-        """How many images are ``images``, ``ok``, ``failed``, ``labelled``, ``correct`` or ``wrong``."""
+        """How many images are ``images``, ``ok``, ``failed`` or of another kind that is counted."""
         return int(self.counts.get(what) or 0)
 
     def section(self, name: str) -> Mapping[str, Any]:
         """A part of run.json; empty where it has none."""
-        return _mapping(self.run.get(name))
+        return mapping(self.run.get(name))
+
+    @property
+    def classes(self) -> Sequence[str] | None:
+        """The names of the classes, where the run has them."""
+        found = self.section("model").get("classes")
+        return found if isinstance(found, list) else None
+
+
+@dataclass(frozen=True)
+class Audit(Finished):
+    """A finished audit: besides, its figures."""
+
+    accuracy: Known | None
+    verdict: str
+    baselines: Mapping[str, Mapping[str, Known | None]]
+    methods: tuple[MethodSummary, ...]
 
     @property
     def confidence(self) -> Known | None:
@@ -89,10 +101,31 @@ def read_audit(folder: Path) -> Audit:
         HeatliftError: the folder is not a run, has no summary yet, or is of another format.
     """
     run = read_record(folder)
+    summary = read_summary(folder, "audit")
+    return Audit(
+        run=run,
+        counts=mapping(summary.get("counts")),
+        timing={**mapping(run.get("timing")), **mapping(summary.get("run"))},
+        accuracy=known_figure(summary.get("accuracy")),
+        verdict=str(summary.get("verdict") or ""),
+        baselines={
+            name: {key: known_figure(entry) for key, entry in mapping(figures).items()}
+            for name, figures in mapping(summary.get("baselines")).items()
+        },
+        methods=tuple(_method(entry) for entry in summary.get("methods") or ()),
+    )
+
+
+def read_summary(folder: Path, command: str) -> Mapping[str, Any]:
+    """RUN/summary.json.
+
+    Raises:
+        HeatliftError: there is none yet (``command`` would finish the run), or it is of another format.
+    """
     path = folder / "summary.json"
     if not path.is_file():
         raise HeatliftError(
-            f"{folder} has no summary yet: start the same `heatlift audit` again, it finishes the run"
+            f"{folder} has no summary yet: start the same `heatlift {command}` again, it finishes the run"
         )
     summary = read_json(path)
     if summary.get("format") != FORMAT:
@@ -100,21 +133,11 @@ def read_audit(folder: Path) -> Audit:
             f"{path} has format {summary.get('format')}, this heatlift reads {FORMAT}: "
             "use the version that wrote it"
         )
-    return Audit(
-        run=run,
-        counts=_mapping(summary.get("counts")),
-        timing={**_mapping(run.get("timing")), **_mapping(summary.get("run"))},
-        accuracy=_figure(summary.get("accuracy")),
-        verdict=str(summary.get("verdict") or ""),
-        baselines={
-            name: {key: _figure(entry) for key, entry in _mapping(figures).items()}
-            for name, figures in _mapping(summary.get("baselines")).items()
-        },
-        methods=tuple(_method(entry) for entry in summary.get("methods") or ()),
-    )
+    return summary
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
+def mapping(value: object) -> Mapping[str, Any]:
+    """A JSON object; anything else counts as an empty one."""
     return value if isinstance(value, dict) else {}
 
 
@@ -122,8 +145,9 @@ def _number(value: object) -> float | None:
     return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
-def _figure(entry: object) -> Known | None:
-    fields = _mapping(entry)
+def known_figure(entry: object) -> Known | None:
+    """A figure of summary.json; None where it is absent or no number."""
+    fields = mapping(entry)
     value = _number(fields.get("value"))
     if value is None:
         return None
@@ -132,7 +156,7 @@ def _figure(entry: object) -> Known | None:
 
 def _method(entry: Mapping[str, Any]) -> MethodSummary:
     def figure(name: str) -> Known | None:
-        return _figure(entry.get(name))
+        return known_figure(entry.get(name))
 
     return MethodSummary(
         name=str(entry["method"]),
@@ -140,7 +164,7 @@ def _method(entry: Mapping[str, Any]) -> MethodSummary:
         control=bool(entry.get("control")),
         n=int(entry.get("n") or 0),
         n_failed=int(entry.get("n_failed") or 0),
-        failures=_mapping(entry.get("failures")),
+        failures=mapping(entry.get("failures")),
         gap=figure("gap"),
         auroc_label=figure("auroc_label"),
         auroc_label_free=figure("auroc_label_free"),

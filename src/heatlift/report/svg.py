@@ -68,6 +68,9 @@ _STYLE: dict[RcKeyType, Any] = {
     "xtick.major.size": 4.0,
     "xtick.major.width": 1.0,
     "xtick.minor.visible": False,
+    "ytick.labelcolor": MUTED,
+    "ytick.labelsize": SMALL,
+    "ytick.major.size": 0.0,
     "lines.solid_capstyle": "butt",
 }
 _lock = threading.Lock()  # matplotlib's settings are one dictionary for the whole process

@@ -8,13 +8,10 @@ is the wrapped sum of its chunk up to it, and rounding never adds up.
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import json
 import math
 import os
 import shutil
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,51 +29,46 @@ from heatlift.json_object import read_json
 FORMAT = 1
 """Raised whenever what is kept of an image changes its meaning."""
 
+KEPT = {"format", "image", "method", "exponent", "steps", "scale", "levels", "chunk_steps"}
+"""The attributes of an image's group; its heatmap is ``final * 2**exponent``."""
+
 LEVELS = 127
-"""Each side of zero."""
+"""On each side of zero."""
 
 CHUNK_STEPS = 32
 """Twice as many make files up to 8% smaller, and a step takes twice as long to read."""
 
-LAYOUT: Mapping[str, Any] = {
-    # Differences fill few of a byte's bits, so bits of one weight side by side compress best. The checksum
+LAYOUT: dict[str, Any] = {
+    # Differences fill few of a byte's bits, so bits of one weight compress best side by side. The checksum
     # is there since a flipped bit may well decompress into another heatmap.
     "compressors": (BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"), Crc32cCodec()),
-    # An absent chunk reads as zeros; when even zeros are written, an absent one is a damage.
-    "config": {"write_empty_chunks": True},
+    "config": {"write_empty_chunks": True},  # else what is all zeros would look like what is gone
     "fill_value": 0,
+    "chunk_key_encoding": {"name": "default", "separator": "."},  # no folder per dimension for one file
 }
 
 MEND = "delete it and start the same run again, which makes what is missing"
 
-ONE_FILE = {"name": "default", "separator": "."}
-"""No folder per dimension for what is a single file."""
-
-DAMAGES = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError)
-"""What Zarr and its codecs raise at files that are cut short, overwritten or gone."""
-
 
 class Recorder:
-    """One image's heatmaps while an optimiser runs, kept small: compressed levels, never floats.
-
-    Holds the compressed evolution and at most `CHUNK_STEPS` heatmaps of one byte per value.
+    """One image's heatmaps while an optimiser runs: at most 32 as bytes, those before compressed.
 
     Args:
-        scale: the value of level 127, in the heatmap's own unit; what lies beyond is clipped to it.
+        scale: the value of level 127, in the heatmap's unit; what lies beyond is clipped to it.
 
     Raises:
         HeatliftError: a scale that is no positive finite float32.
     """
 
     def __init__(self, scale: float) -> None:
-        limits = np.finfo(np.float32)
-        if not float(limits.tiny) <= scale <= float(limits.max):
+        if not float(np.finfo(np.float32).tiny) <= scale <= float(np.finfo(np.float32).max):
             raise HeatliftError(f"scale {scale}: give the evolution's largest value, above 0 and finite")
         self.scale = float(scale)
         self.steps: list[int] = []
+        self.shape: tuple[int, ...] | None = None
+        self._blocks: list[zarr.Array[Any]] = []
         self._pending: list[NDArray[np.int8]] = []
-        self._previous: NDArray[np.int8] | None = None
-        self._full: zarr.Array[Any] | None = None
+        self._last = np.zeros((), np.int8)
 
     def add(self, frame: NDArray[np.float32], step: int | None = None) -> None:
         """Keep the heatmap (3, h, w) of a step; by default of the one after the last kept, from 0.
@@ -85,44 +77,29 @@ class Recorder:
             HeatliftError: a heatmap that is not finite or not of the first one's shape, or a step that
                 does not come after the last.
         """
-        after = self.steps[-1] + 1 if self.steps else 0
-        step = after if step is None else int(step)
-        if step < after:
-            raise HeatliftError(f"step {step} after step {after - 1}: record steps in their order")
-        _check(f"the heatmap of step {step}", frame)
-        if self._previous is not None and frame.shape != self._previous.shape:
-            raise HeatliftError(f"step {step} has shape {frame.shape}, those before {self._previous.shape}")
-        # Clipped first, so that a tiny scale overflows nothing.
+        last = self.steps[-1] if self.steps else -1
+        step = last + 1 if step is None else int(step)
+        if step <= last:
+            raise HeatliftError(f"step {step} comes after step {last}: record steps in their order")
+        _check(f"the heatmap of step {step}", frame, self.shape)
+        # Clipped before it is divided, which could overflow.
         levels = np.rint(np.clip(frame, -self.scale, self.scale) / self.scale * LEVELS).astype(np.int8)
-        first = self._previous is None or not self._pending
-        self._pending.append(levels if first else levels - self._previous)
-        self._previous = levels
+        self._pending.append(levels - self._last if self._pending else levels)
+        self._last, self.shape = levels, levels.shape
         self.steps.append(step)
         if len(self._pending) == CHUNK_STEPS:
-            self._compress()
+            block = np.stack(self._pending)
+            self._blocks.append(zarr.create_array(MemoryStore(), data=block, chunks=block.shape, **LAYOUT))
+            self._pending = []
 
     def differences(self) -> NDArray[np.int8]:
-        """As they are stored, (steps, 3, h, w): every `CHUNK_STEPS`-th holds levels, the others differences."""
-        full = [] if self._full is None else [np.asarray(self._full[:], dtype=np.int8)]
-        return np.concatenate(full + [np.stack(self._pending)] * bool(self._pending))
-
-    def _compress(self) -> None:
-        block = np.stack(self._pending)
-        if self._full is None:
-            shape = (0, *block.shape[1:])
-            self._full = zarr.create_array(
-                MemoryStore(), shape=shape, dtype="int8", chunks=block.shape, **LAYOUT
-            )
-        self._full.append(block)
-        self._pending = []
+        """What is stored, (steps, 3, h, w): levels at the first of every 32 steps, else differences."""
+        blocks = [np.asarray(block[:], np.int8) for block in self._blocks]
+        return np.concatenate([*blocks, np.stack(self._pending)] if self._pending else blocks)
 
 
 class Evolutions:
-    """The heatmaps kept in a run's folder. Many processes may write at once: each image has its own files.
-
-    Args:
-        run: the run's folder; ``maps.zarr`` in it comes with the first image written.
-    """
+    """The heatmaps in a run's folder. Many processes may write at once: each image has files of its own."""
 
     def __init__(self, run: Path) -> None:
         self.store = run / "maps.zarr"
@@ -130,25 +107,24 @@ class Evolutions:
     def write(self, image: str, final: NDArray[np.float32], recorder: Recorder | None, method: str) -> None:
         """Keep an image's heatmap, and its evolution if one was recorded, in place of what is there of it.
 
-        A reader sees all of it or nothing, also when the writer is killed: its folder, of 3 files or 5,
+        A reader sees all of it or nothing, also when the writer is killed: its folder, of 3 or 5 files,
         gets the name under which it is looked for only once it is complete and on the disk.
 
         Args:
             image: the image's name, unique in the run.
-            final: (3, h, w), finite; kept to 11 bits of its largest value's binary order.
+            final: (3, h, w), finite; its largest values are kept to 11 bits.
             recorder: the evolution; None or an empty one for none.
             method: what made the heatmap.
 
         Raises:
-            HeatliftError: a heatmap that is not finite or not (3, h, w).
+            HeatliftError: a heatmap that is not finite, not (3, h, w), or not of its evolution's shape.
         """
-        _check(f"the heatmap of '{image}'", final)
-        self._begin()
+        _check(f"the heatmap of '{image}'", final, recorder.shape if recorder else None)
+        _begin(self.store)
         folder = self._folder(image)
-        partial = folder.with_name(f".{folder.name}.{uuid4().hex}")
+        partial = _hidden(folder)
         try:
-            _write(partial, image, final, recorder if recorder and recorder.steps else None, method)
-            _sync(partial)
+            _write(partial, image, method, final, recorder or Recorder(scale=1.0))
             _put(partial, folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -159,9 +135,7 @@ class Evolutions:
         Raises:
             HeatliftError: the store is damaged.
         """
-        # Names that begin with a dot belong to writers at work, or killed.
-        folders = [f for f in self.store.glob("[!.]*") if f.is_dir()]
-        return sorted(str(_attributes(folder)["image"]) for folder in folders)
+        return sorted(_attributes(f)["image"] for f in self.store.glob("[!.]*") if f.is_dir())
 
     def final(self, image: str) -> NDArray[np.float32]:
         """An image's heatmap, (3, h, w), in its own unit.
@@ -170,8 +144,8 @@ class Evolutions:
             HeatliftError: no such image, or it is damaged.
         """
         kept = self._kept(image)
-        stored = self._read(image, "final", slice(None))
-        return np.ldexp(stored.astype(np.float32), kept["exponent"])
+        stored = _read(self._folder(image) / "final", slice(None))
+        return np.asarray(np.ldexp(stored.astype(np.float32), kept["exponent"]), np.float32)
 
     def steps(self, image: str) -> list[int]:
         """The steps of which a heatmap is kept, ascending; none where only the final one is.
@@ -188,115 +162,89 @@ class Evolutions:
             HeatliftError: no such image or step, or it is damaged.
         """
         kept = self._kept(image)
-        steps = kept["steps"]
+        steps: list[int] = kept["steps"]
         if step not in steps:
-            known = (
-                f"{len(steps)} steps from {steps[0]} to {steps[-1]}" if steps else "its final heatmap only"
-            )
-            raise HeatliftError(f"step {step} of '{image}' is not kept: {self.store} has {known}")
+            raise HeatliftError(f"{self.store} has no step {step} of '{image}': see steps() for those it has")
         index = steps.index(step)
         chunk = slice(index - index % kept["chunk_steps"], index + 1)
-        levels = self._read(image, "evolution", chunk).sum(axis=0, dtype=np.int8)
-        return levels.astype(np.float32) * np.float32(kept["scale"] / LEVELS)
+        levels = _read(self._folder(image) / "evolution", chunk).sum(axis=0, dtype=np.int8)
+        return np.asarray(levels * np.float32(kept["scale"] / kept["levels"]), np.float32)
 
     def _folder(self, image: str) -> Path:
-        # Any name at all, also one with half a surrogate pair, as undecodable file names have.
+        # Names may have slashes, more than 255 bytes, or the half characters of undecodable file names.
         return self.store / hashlib.sha256(image.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-    def _begin(self) -> None:
-        """The group's own file: the same from every process, so it does not matter whose stays."""
-        path = self.store / "zarr.json"
-        if not path.exists():
-            self.store.mkdir(parents=True, exist_ok=True)
-            partial = self.store / f".zarr.json.{uuid4().hex}"
-            partial.write_text(json.dumps({"zarr_format": 3, "node_type": "group", "attributes": {}}))
-            partial.replace(path)
 
     def _kept(self, image: str) -> dict[str, Any]:
         folder = self._folder(image)
         if not folder.is_dir():
             raise HeatliftError(f"{self.store} has no heatmap of '{image}': see images() for those it has")
-        kept = _attributes(folder)
-        if kept["image"] != image:
-            raise HeatliftError(f"{folder} is damaged: it holds '{kept['image']}', not '{image}'")
-        return kept
-
-    def _read(self, image: str, name: str, part: slice) -> NDArray[Any]:
-        folder = self._folder(image) / name
-        try:
-            array = zarr.open_array(folder, mode="r")
-            if array.nchunks_initialized != array.nchunks:
-                raise FileNotFoundError("its values are gone")
-            return np.asarray(array[part])
-        except DAMAGES as error:
-            raise HeatliftError(f"{folder} is damaged ({first_line(error)}): {MEND}") from error
+        return _attributes(folder)
 
 
-def _check(what: str, heatmap: NDArray[np.float32]) -> None:
-    if heatmap.ndim != 3 or heatmap.shape[0] != 3 or not heatmap.size:
-        raise HeatliftError(f"{what} has shape {heatmap.shape}: expected (3, h, w)")
+def _check(what: str, heatmap: NDArray[Any], shape: tuple[int, ...] | None) -> None:
+    if heatmap.shape != (shape or (3, *heatmap.shape[-2:])) or not heatmap.size:
+        raise HeatliftError(f"{what} has shape {heatmap.shape}: expected {shape or '(3, h, w)'}")
     if not np.isfinite(heatmap).all():
-        raise HeatliftError(f"{what} is not finite: keep only heatmaps that are")
+        raise HeatliftError(f"{what} is not finite: keep only those that are")
 
 
-def _write(
-    folder: Path, image: str, final: NDArray[np.float32], recorder: Recorder | None, method: str
-) -> None:
-    # A power of 2 keeps every bit of float16's mantissa, and values of any size within its narrow range.
+def _hidden(path: Path) -> Path:
+    """A name beside it of the caller's own, which scans of the folder pass over."""
+    return path.with_name(f".{path.name}.{uuid4().hex}")
+
+
+def _begin(store: Path) -> None:
+    """Write the group's own file: the same from every process, so it does not matter whose stays."""
+    if not (store / "zarr.json").exists():
+        store.mkdir(parents=True, exist_ok=True)
+        partial = _hidden(store / "zarr.json")
+        partial.write_text('{"zarr_format": 3, "node_type": "group", "attributes": {}}')
+        partial.replace(store / "zarr.json")
+
+
+def _write(folder: Path, image: str, method: str, final: NDArray[Any], recorder: Recorder) -> None:
+    # Divided by a power of 2, which costs no bits: float16 would turn 1e-8 into 0, and 1e5 into infinity.
     exponent = math.frexp(float(np.abs(final).max()))[1]
-    kept = {
-        "format": FORMAT,
-        "image": image,
-        "method": method,
-        "exponent": exponent,  # the heatmap is final * 2**exponent
-        "scale": recorder.scale if recorder else None,
-        "levels": LEVELS,
-        "chunk_steps": CHUNK_STEPS,
-        "steps": recorder.steps if recorder else [],
-    }
+    kept: dict[str, Any] = {"format": FORMAT, "image": image, "method": method, "exponent": exponent}
+    kept |= {"levels": LEVELS, "chunk_steps": CHUNK_STEPS, "steps": recorder.steps, "scale": recorder.scale}
+    arrays: dict[str, NDArray[Any]] = {"final": np.ldexp(final, -exponent).astype(np.float16)}
+    if recorder.steps:
+        arrays["evolution"] = recorder.differences()
     group = zarr.create_group(folder, attributes=kept)
-    _store(group, "final", np.ldexp(final, -exponent).astype(np.float16), final.shape)
-    if recorder:
-        differences = recorder.differences()
-        _store(group, "evolution", differences, (CHUNK_STEPS, *final.shape))
-
-
-def _store(group: zarr.Group, name: str, values: NDArray[Any], chunk: tuple[int, ...]) -> None:
-    """Write an array as one file: a shard of all its chunks."""
-    chunks = (min(chunk[0], len(values)), *chunk[1:])
-    shards = (math.ceil(len(values) / chunks[0]) * chunks[0], *chunk[1:])
-    group.create_array(name, data=values, chunks=chunks, shards=shards, chunk_key_encoding=ONE_FILE, **LAYOUT)
-
-
-def _sync(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("r+b") as file:
-                os.fsync(file.fileno())
+    for name, values in arrays.items():
+        chunk = min(CHUNK_STEPS, len(values))
+        shape, shard = values.shape[1:], math.ceil(len(values) / chunk) * chunk  # all its chunks in one file
+        group.create_array(name, data=values, chunks=(chunk, *shape), shards=(shard, *shape), **LAYOUT)
 
 
 def _put(partial: Path, folder: Path) -> None:
-    """Give a complete folder its name, in place of one that has it."""
-    while True:
-        try:
-            partial.rename(folder)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-            old = folder.with_name(f".{folder.name}.{uuid4().hex}")
-            with suppress(FileNotFoundError):  # another writer of this image was faster
-                folder.rename(old)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            return
+    """Give a complete folder its name, in place of one that has it, once its files are on the disk."""
+    for path in filter(Path.is_file, partial.rglob("*")):
+        with path.open("r+b") as file:
+            os.fsync(file.fileno())
+    old = _hidden(folder)
+    with suppress(FileNotFoundError):
+        folder.rename(old)
+    try:
+        partial.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # else another process has put the same image there just now
+            raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _attributes(folder: Path) -> dict[str, Any]:
-    """What is written of an image beside its arrays, or one line that says why that can't be read."""
-    try:
-        kept = read_json(folder / "zarr.json").get("attributes")
-    except HeatliftError as error:
-        raise HeatliftError(f"{error}; {MEND}") from error
-    if not isinstance(kept, dict) or kept.get("format") != FORMAT:
-        raise HeatliftError(f"{folder} is damaged or of another version of heatlift: {MEND}")
+    kept = read_json(folder / "zarr.json").get("attributes")
+    if not isinstance(kept, dict) or kept.keys() != KEPT or kept["format"] != FORMAT:
+        raise HeatliftError(f"{folder} is damaged, or of another version of heatlift: {MEND}")
     return kept
+
+
+def _read(folder: Path, part: slice) -> NDArray[Any]:
+    try:
+        array = zarr.open_array(folder, mode="r")
+        if not any(file.stat().st_size for file in folder.glob("c.*")):  # Zarr would read zeros
+            raise FileNotFoundError("its values are gone")
+        return np.asarray(array[part])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
+        raise HeatliftError(f"{folder} is damaged ({first_line(error)}): {MEND}") from error

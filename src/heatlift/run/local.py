@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from heatlift.data import Item
 from heatlift.run.tables import write_part
 
 Work = Callable[[Sequence[Item]], Mapping[str, Sequence[Mapping[str, Any]]]]
 """A shard's images -> the rows of each table."""
+
+
+class Progress(Protocol):
+    """Hears how far a run is."""
+
+    def __call__(self, done: int, total: int, step: str) -> None:
+        """``done`` of ``total`` images are through; ``step`` says what is going on."""
 
 
 def run_shards(

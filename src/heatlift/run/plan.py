@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from heatlift.classifier import Classifier
 from heatlift.controls import CONTROLS
 from heatlift.data import Item
 from heatlift.errors import HeatliftError
 from heatlift.registry import METHODS, TJOA_2022, method_named
+from heatlift.zoo import load, read_classes
 
 
-class AuditConfig(BaseModel):
-    """Everything that decides an audit's figures: the same configuration gives the same tables."""
+class RunConfig(BaseModel):
+    """What every run is told: the network, the images, and how the work is cut up."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -26,12 +29,6 @@ class AuditConfig(BaseModel):
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     size: int | None = Field(None, ge=1, le=4096)
-    methods: tuple[str, ...] = TJOA_2022
-    controls: tuple[str, ...] = tuple(CONTROLS)
-    operations: tuple[Literal["add", "multiply"], ...] = ("add", "multiply")
-    space: Literal["model", "pixel"] = "model"
-    target: int | Literal["predicted", "label", "runner-up"] = "predicted"
-    clip: bool = False
     resize: int | None = Field(None, ge=1, le=4096)
     limit: int | None = Field(None, ge=1)
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = 16
@@ -40,26 +37,75 @@ class AuditConfig(BaseModel):
     seed: int = Field(0, ge=0, lt=2**63)
 
 
+class AuditConfig(RunConfig):
+    """Everything that decides an audit's figures: the same configuration gives the same tables."""
+
+    methods: tuple[str, ...] = TJOA_2022
+    controls: tuple[str, ...] = tuple(CONTROLS)
+    operations: tuple[Literal["add", "multiply"], ...] = ("add", "multiply")
+    space: Literal["model", "pixel"] = "model"
+    target: int | Literal["predicted", "label", "runner-up"] = "predicted"
+    clip: bool = False
+
+
+class LiftConfig(RunConfig):
+    """Everything that decides the figures of a lift run; GAX and spotlight each read their own settings."""
+
+    method: Literal["gax", "spotlight"] = "gax"
+    include: Literal["correct", "wrong", "all"] = "correct"
+    target: int | Literal["predicted", "label"] = "label"
+    target_co: float = 48.0
+    max_steps: int = Field(500, ge=0)
+    similarity: float = Field(100.0, ge=0)
+    bias: float | None = None
+    operation: Literal["add", "multiply"] = "add"
+    best: bool = False
+    steps: int = Field(80, ge=0)
+    strength: float = Field(0.3, gt=0)
+    resolution: int = Field(14, ge=1)
+    colour: bool = True
+    penalty: float = Field(5.0, ge=0)
+    views: int = Field(1, ge=1)
+    shift: int = Field(8, ge=0)
+    lr: float = Field(0.1, gt=0)
+    verify_on: str | None = None
+    verify_weights: str = "default"
+    keep_steps: Annotated[int, Field(ge=0)] | Literal["all", "none"] = 4
+
+
 _REASONS = {
-    "target": "choose predicted, label, runner-up or a class number",
+    "target": "choose predicted, label, runner-up (of audits) or a class number",
+    "keep_steps": "give a number of images, all or none",
     "batch_size": "give a number from 1, or auto",
 }
 """What to say of a setting where pydantic's own words would not help."""
 
 
-def configured(**settings: Any) -> AuditConfig:
-    """A configuration from settings of any origin.
+Config = TypeVar("Config", bound=RunConfig)
+
+
+def validated(kind: type[Config], settings: Mapping[str, Any]) -> Config:
+    """A configuration of some kind from settings of any origin.
 
     Raises:
-        HeatliftError: an unknown, repeated or impossible setting, in one line.
+        HeatliftError: an unknown or impossible setting, in one line.
     """
     try:
-        config = AuditConfig(**settings)
+        return kind(**settings)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
         reason = _REASONS.get(name, first["msg"].lower())
         raise HeatliftError(f"--{name.replace('_', '-')} {first['input']!r}: {reason}") from error
+
+
+def configured(**settings: Any) -> AuditConfig:
+    """An audit's configuration from settings of any origin.
+
+    Raises:
+        HeatliftError: an unknown, repeated or impossible setting, in one line.
+    """
+    config = validated(AuditConfig, settings)
     for option, names in (
         ("methods", config.methods),
         ("controls", config.controls),
@@ -78,6 +124,28 @@ def configured(**settings: Any) -> AuditConfig:
     if not config.operations:
         raise HeatliftError("no operation: choose add, multiply or both")
     return config
+
+
+def loaded(config: RunConfig) -> Classifier:
+    """The network that a run is about.
+
+    Raises:
+        HeatliftError: it can't be loaded; or there are no images, which is said before that takes its time.
+    """
+    if not Path(config.data).exists():
+        raise HeatliftError(f"no such file or folder: {config.data}")
+    return load(
+        config.model,
+        config.weights,
+        num_classes=config.num_classes,
+        classes=read_classes(Path(config.classes)) if config.classes else None,
+        mean=config.mean,
+        std=config.std,
+        size=config.size,
+        resize=config.resize,
+        seed=config.seed,
+        precision=config.precision,
+    )
 
 
 def shards(items: Sequence[Item], size: int) -> list[Sequence[Item]]:

@@ -16,13 +16,11 @@ from heatlift.data import Item
 from heatlift.folding import folded, sparing
 from heatlift.images import Batch, batches
 from heatlift.method import Request
-from heatlift.portions import Portions, TooLarge, out_of_memory
+from heatlift.portions import TOO_LARGE, Portions, TooLarge, out_of_memory
 from heatlift.run.heatmaps import Lent, Maps, borrowed, finite, lending
 from heatlift.run.plan import AuditConfig
 from heatlift.run.rows import Rows, failed_prediction, prediction_rows, score_row, score_rows
 from heatlift.types import OK, OperationName, Target
-
-TOO_LARGE = "out of memory with a single image: use a smaller --size, or a machine with more"
 
 
 @dataclass
@@ -46,11 +44,11 @@ class ShardAudit:
 
     def __post_init__(self) -> None:
         layers = [request.layer for request in self.requests if request.layer is not None]
-        self.classifier = folded(self.classifier)
-        explained = sparing(self.classifier, layers)
-        self._attributor = Attributor(explained, self.requests, self.config.space)
+        # One for all passes: with another for the scores an unchanged image would show the difference.
+        self.classifier = sparing(folded(self.classifier), layers)
+        self._attributor = Attributor(self.classifier, self.requests, self.config.space)
         # On its own, for the single image that lends its heatmap to the first one of a shard.
-        self._lender = Attributor(explained, self.requests[:1], self.config.space)
+        self._lender = Attributor(self.classifier, self.requests[:1], self.config.space)
 
     def __call__(self, items: Sequence[Item]) -> dict[str, Rows]:
         """Rows of the tables ``predictions`` and ``scores`` for all items, readable or not."""
@@ -120,9 +118,7 @@ class ShardAudit:
             augmented = torch.cat([augment(inputs, one.heatmaps, operation) for one, operation in chosen])
             with torch.no_grad():
                 given = self._clipped(augmented) if self.config.clip else augmented
-                # The images' own logits, exactly, come from the network that gave them.
-                classifier = self._attributor.classifier if _is_zero(chosen[0][0]) else self.classifier
-                logits = classifier(given, self.config.space)
+                logits = self.classifier(given, self.config.space)
             yield from _exact(logits).split(len(inputs))
 
     def _clipped(self, inputs: Tensor) -> Tensor:
@@ -173,7 +169,7 @@ def _groups(
     """
     group: list[tuple[Maps, OperationName]] = []
     for pair in pairs:
-        alone = _is_zero(pair[0])
+        alone = pair[0].control and pair[0].method == "zero"
         if group and (alone or len(group) == together):
             yield group
             group = []
@@ -183,11 +179,6 @@ def _groups(
             group = []
     if group:
         yield group
-
-
-def _is_zero(one: Maps) -> bool:
-    """Whether heatmaps are those of the control that adds nothing."""
-    return one.control and one.method == "zero"
 
 
 def _exact(logits: Tensor) -> Tensor:

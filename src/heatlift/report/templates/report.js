@@ -44,3 +44,23 @@ if (chooser) {
 addEventListener("beforeprint", () => {
   for (const each of document.querySelectorAll("details")) each.open = true;
 });
+
+// Evolutions: a slider shows one step at a time; without this script the last one stands.
+for (const evolution of document.querySelectorAll(".evolution")) {
+  const slider = evolution.querySelector("input");
+  const frames = evolution.querySelectorAll(".frames li");
+  const show = () => {
+    const place = Number(slider.value);
+    const { step, score, limit, largest } = frames[place].dataset;
+    for (const film of evolution.querySelectorAll(".film"))
+      film.querySelectorAll("img").forEach((picture, each) => (picture.hidden = each !== place));
+    evolution.querySelector(".at").textContent = step;
+    evolution.querySelector(".score").textContent = score;
+    evolution.querySelector(".limit").textContent = limit;
+    evolution.querySelector(".largest").textContent = largest;
+    slider.setAttribute("aria-valuetext", `step ${step}, CO score ${score}`);
+  };
+  slider.addEventListener("input", show);
+  slider.hidden = false;
+  show();
+}

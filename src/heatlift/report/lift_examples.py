@@ -1,0 +1,232 @@
+"""How the heatmaps of a few images came about: small pictures of some steps that live inside the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from heatlift.errors import HeatliftError, first_line
+from heatlift.report.heatmaps import SATURATED, class_name, diverging
+from heatlift.report.lift_outcomes import Outcome, evenly, read_scores
+from heatlift.report.wording import clean, number
+from heatlift.run.evolutions import Evolutions
+
+MOST = 4
+"""Images whose steps are shown; a run may keep more."""
+
+MOST_FRAMES = 24
+"""Steps of one image, always the first and the last; where a better one is on record, that as well."""
+
+SIDE = 224
+"""The longer side of a picture, in pixels."""
+
+BUDGET = 900_000
+"""Bytes of one image's pictures, so that four of them stay below 5 MB as text."""
+
+QUALITIES = (75, 60, 45, 30, 15, 0)
+"""Of WebP; the first with which an image's pictures keep to the budget."""
+
+FAINTEST = 0.1
+"""Where a step's colours end at least, as a share of the step where they end last."""
+
+Pixels = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One step: its score, the heatmap, where its colours end, its largest absolute value, and x'."""
+
+    step: int
+    score: str
+    heatmap: str
+    limit: str
+    largest: str
+    augmented: str
+
+
+@dataclass(frozen=True)
+class Evolution:
+    """One image with some of its steps; ``start`` is the place of the one that the certificates are about."""
+
+    name: str
+    correct: bool | None
+    label: str
+    target: str
+    before: str
+    after: str
+    p_before: str
+    p_after: str
+    p_verify_before: str
+    p_verify_after: str
+    reached: bool
+    kept: int
+    source: str
+    frames: tuple[Frame, ...]
+    start: int
+
+
+def read_evolutions(
+    run: Path, outcomes: Sequence[Outcome], operation: str, classes: Sequence[str] | None
+) -> tuple[Evolution, ...]:
+    """Up to four images whose steps are kept; none where the run keeps none.
+
+    Args:
+        run: the run's folder.
+        outcomes: of all its images.
+        operation: ``add`` or ``multiply``.
+        classes: the classes' names.
+
+    Raises:
+        HeatliftError: what is kept is damaged, or an image kept has no original.
+    """
+    kept = Evolutions(run)
+    if not kept.store.is_dir():
+        return ()
+    by_name = {outcome.image: outcome for outcome in outcomes if outcome.ok}
+    names = [name for name in kept.images() if name in by_name and kept.steps(name)]
+    chosen = _varied([by_name[name] for name in names])
+    scores = read_scores(run, {outcome.image for outcome in chosen})
+    return tuple(
+        _evolution(run, kept, outcome, operation, scores.get(outcome.image, {}), classes)
+        for outcome in chosen
+    )
+
+
+def original_path(run: Path, image: str) -> Path:
+    """Where the photograph of a kept image is, as the network gets it."""
+    name = blake2b(image.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return run / "originals" / f"{name}.png"
+
+
+def _varied(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Wrong before, right before, and not reached in turn, so that no kind crowds out the others."""
+    wrong = [o for o in outcomes if o.reached and o.kind == "wrong"]
+    others = [o for o in outcomes if o.reached and o.kind != "wrong"]
+    missed = [o for o in outcomes if not o.reached]
+    turns = (evenly(group, MOST) for group in (wrong, others, missed))
+    queues = [list(turn) for turn in turns if turn]
+    found: list[Outcome] = []
+    while any(queues) and len(found) < MOST:
+        found += [queue.pop(0) for queue in queues if queue][: MOST - len(found)]
+    return found
+
+
+def _evolution(
+    run: Path,
+    kept: Evolutions,
+    outcome: Outcome,
+    operation: str,
+    scores: Mapping[int, float],
+    classes: Sequence[str] | None,
+) -> Evolution:
+    image, steps = _original(run, outcome.image), kept.steps(outcome.image)
+    own = outcome.steps if outcome.steps in steps else steps[-1]
+    shown = sorted({*evenly(steps, MOST_FRAMES), own})
+    heatmaps = [kept.frame(outcome.image, step) for step in shown]
+    if heatmaps[0].shape != image.shape:
+        raise HeatliftError(
+            f"{original_path(run, outcome.image)} is {image.shape[2]} x {image.shape[1]}, its heatmaps "
+            f"{heatmaps[0].shape[2]} x {heatmaps[0].shape[1]}: delete it and start the same run again"
+        )
+    return Evolution(
+        name=clean(outcome.image),
+        correct=None if outcome.label is None else outcome.kind == "correct",
+        label=class_name(outcome.label, classes),
+        target=class_name(outcome.target, classes),
+        before=class_name(outcome.predicted_before, classes),
+        after=class_name(outcome.predicted_after, classes),
+        p_before=number(outcome.p_before),
+        p_after=number(outcome.p_after),
+        p_verify_before=number(outcome.p_verify_before),
+        p_verify_after=number(outcome.p_verify_after),
+        reached=bool(outcome.reached),
+        kept=len(steps),
+        source=_uri(_fitted(_photograph(image)), 85)[0],
+        frames=tuple(_frames(image, heatmaps, shown, operation, scores)),
+        start=shown.index(own),
+    )
+
+
+def _frames(
+    image: Pixels,
+    heatmaps: Sequence[Pixels],
+    steps: Sequence[int],
+    operation: str,
+    scores: Mapping[int, float],
+) -> Iterator[Frame]:
+    multiplied = operation == "multiply"
+    neutral = 1.0 if multiplied else 0.0
+    means = [(heatmap - neutral).mean(axis=0) for heatmap in heatmaps]
+    limits = [float(np.percentile(np.abs(mean), SATURATED)) for mean in means]
+    # A step that does next to nothing looks like it, instead of like its own rounding errors.
+    limits = [max(limit, FAINTEST * max(limits)) for limit in limits]
+    maps = [diverging(_box(mean), limit).convert("RGB") for mean, limit in zip(means, limits, strict=True)]
+    augmented = (image * heatmap if multiplied else image + heatmap for heatmap in heatmaps)
+    sources = _encoded([*maps, *(_fitted(_photograph(np.clip(found, 0, 1))) for found in augmented)])
+    for place, step in enumerate(steps):
+        yield Frame(
+            step,
+            number(scores.get(step)),
+            sources[place],
+            f"{limits[place]:.2g}",
+            f"{float(np.abs(heatmaps[place] - neutral).max()):.3g}",
+            sources[len(steps) + place],
+        )
+
+
+def _encoded(pictures: Sequence[Image.Image]) -> list[str]:
+    """All pictures at the best quality that keeps to the budget."""
+    for quality in QUALITIES:
+        found = [_uri(picture, quality) for picture in pictures]
+        if sum(size for _, size in found) <= BUDGET:
+            break
+    return [uri for uri, _ in found]
+
+
+def _original(run: Path, image: str) -> Pixels:
+    """The photograph as the network gets it, (3, h, w) in [0, 1]."""
+    path = original_path(run, image)
+    try:
+        with Image.open(path, formats=("PNG",)) as file:
+            pixels = np.asarray(file.convert("RGB"), dtype=np.float32)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise HeatliftError(
+            f"{path} is not readable ({first_line(error)}): delete it and start the same run again"
+        ) from error
+    return np.asarray(pixels.transpose(2, 0, 1) / 255, np.float32)
+
+
+def _photograph(image: Pixels) -> Image.Image:
+    return Image.fromarray(np.rint(image.transpose(1, 2, 0) * 255).astype(np.uint8))
+
+
+def _box(heatmap: Pixels) -> NDArray[np.float64]:
+    """Averaged down to what the page shows before it is coloured: colours do not average as values do."""
+    height, width = heatmap.shape
+    small = Image.fromarray(heatmap.astype(np.float32)).resize(_fit(width, height), Image.Resampling.BOX)
+    return np.asarray(small, dtype=np.float64)
+
+
+def _fitted(picture: Image.Image) -> Image.Image:
+    return picture.resize(_fit(*picture.size), Image.Resampling.LANCZOS)
+
+
+def _fit(width: int, height: int) -> tuple[int, int]:
+    ratio = min(1.0, SIDE / max(width, height))
+    return max(1, round(width * ratio)), max(1, round(height * ratio))
+
+
+def _uri(picture: Image.Image, quality: int) -> tuple[str, int]:
+    """The picture inside a text, and its bytes."""
+    file = io.BytesIO()
+    picture.save(file, "WEBP", quality=quality, method=4)
+    text = base64.b64encode(file.getvalue()).decode("ascii")
+    return f"data:image/webp;base64,{text}", file.tell()

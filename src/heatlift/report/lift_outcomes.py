@@ -1,0 +1,88 @@
+"""What became of each image of a lift, and how its score rose: the tables as records."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from heatlift.report.distributions import Kind
+from heatlift.run.tables import parts, read_table
+from heatlift.types import OK
+
+Thing = TypeVar("Thing")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A row of the table ``lift``; what is not known is None."""
+
+    image: str
+    label: int | None
+    target: int | None
+    steps: int | None
+    reached: bool | None
+    co: float | None
+    co_clipped: float | None
+    p_before: float | None
+    p_after: float | None
+    predicted_before: int | None
+    predicted_after: int | None
+    p_verify_before: float | None
+    p_verify_after: float | None
+    status: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether the image has figures."""
+        return self.status == OK
+
+    @property
+    def kind(self) -> Kind:
+        """How the image was predicted before; ``all`` where nobody knows what is right."""
+        if self.label is None:
+            return "all"
+        return "correct" if self.predicted_before == self.label else "wrong"
+
+
+def read_outcomes(run: Path) -> list[Outcome]:
+    """One record per image, in the order of the run.
+
+    Raises:
+        HeatliftError: the table is missing or damaged.
+    """
+    names = [field.name for field in fields(Outcome)]
+    return [Outcome(**row) for row in read_table(run, "lift", names).to_pylist()]
+
+
+def read_scores(run: Path, images: Collection[str]) -> Mapping[str, Mapping[int, float]]:
+    """The CO score after each step that these images had; an image without any is left out.
+
+    Raises:
+        HeatliftError: the table is damaged.
+    """
+    if not parts(run, "evolutions"):
+        return {}
+    table = read_table(run, "evolutions", ["image", "step", "co"])
+    chosen = table.filter(pc.is_in(table["image"], value_set=pa.array(sorted(images), pa.string())))
+    found: dict[str, dict[int, float]] = {}
+    for row in chosen.sort_by([("image", "ascending"), ("step", "ascending")]).to_pylist():
+        if row["co"] is not None and math.isfinite(row["co"]):
+            found.setdefault(row["image"], {})[row["step"]] = row["co"]
+    return found
+
+
+def evenly(things: Sequence[Thing], most: int) -> list[Thing]:
+    """At most so many of them, evenly spread, always the first and the last.
+
+    >>> evenly("abcdefghi", 3), evenly("ab", 3)
+    (['a', 'e', 'i'], ['a', 'b'])
+    """
+    if len(things) <= most:
+        return list(things)
+    return [things[round(place * (len(things) - 1) / (most - 1))] for place in range(most)]

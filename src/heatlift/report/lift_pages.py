@@ -1,0 +1,93 @@
+"""A lift's report as plain data: words, formatted numbers and figures' contents, in the order of the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from heatlift.report.lift_examples import Evolution, read_evolutions
+from heatlift.report.lift_outcomes import read_outcomes
+from heatlift.report.lift_plates import lead_plates
+from heatlift.report.lift_summary import Lifted, read_lift
+from heatlift.report.lift_tables import certificates_table, missed_table
+from heatlift.report.pages import Failure, command, subject
+from heatlift.report.plate import Plate
+from heatlift.report.settings import Entry, Section, sections
+from heatlift.report.summary import Known
+from heatlift.report.tables import Table
+from heatlift.report.wording import bounds_text, clean, value_text
+
+
+@dataclass(frozen=True)
+class LiftPage:
+    """Everything that a lift's report prints."""
+
+    title: str
+    verdict: str
+    facts: tuple[Entry, ...]
+    lead: tuple[Plate, ...]
+    examples: tuple[Evolution, ...]
+    multiplied: bool
+    spotlight: bool
+    second: str
+    certificates: Table | None
+    missed: Table | None
+    failures: tuple[Failure, ...]
+    command: str
+    settings: tuple[Section, ...]
+    version: str
+
+
+def build_lift_page(run: Path) -> LiftPage:
+    """Read a finished lift and lay out its report.
+
+    Raises:
+        HeatliftError: the folder is not a finished run, or a file in it cannot be read.
+    """
+    lift, outcomes = read_lift(run), read_outcomes(run)
+    operation = "multiply" if lift.method == "spotlight" else str(lift.section("config").get("operation"))
+    failures = (lift.counts.get("failures") or {}).items()
+    return LiftPage(
+        title=f"Lifting {subject(lift)}",
+        verdict=clean(lift.verdict),
+        facts=tuple(_facts(lift)),
+        lead=lead_plates(run, lift, outcomes),
+        examples=read_evolutions(run, outcomes, operation, lift.classes),
+        multiplied=operation == "multiply",
+        spotlight=lift.method == "spotlight",
+        second=lift.second if lift.verified else "",
+        certificates=certificates_table(lift),
+        missed=missed_table(outcomes, lift.classes),
+        failures=tuple(
+            Failure("not lifted", clean(reason), f"{int(n):,}") for reason, n in sorted(failures)
+        ),
+        command=command(lift),
+        settings=sections(lift),
+        version=clean(lift.run.get("version") or ""),
+    )
+
+
+def _facts(lift: Lifted) -> list[Entry]:
+    reached = "Target predicted" if lift.target is None else f"Reached CO {lift.target:g}"
+    facts = [
+        Entry("Images lifted", f"{lift.count('ok'):,}", f"of {lift.count('images'):,}"),
+        _fact(reached, lift.figure("reached"), 2),
+        _fact("Median steps", lift.figure("steps"), 0),
+        _change("Probability", lift, "p_before", "p_after"),
+        _change(f"On {lift.second}", lift, "p_verify_before", "p_verify_after"),
+        _fact("Median CO score, clipped", lift.figure("co_clipped")),
+    ]
+    return [fact for fact in facts if fact is not None]
+
+
+def _fact(term: str, figure: Known | None, decimals: int | None = None) -> Entry | None:
+    if figure is None:
+        return None
+    return Entry(term, value_text(figure, decimals), bounds_text(figure, decimals))
+
+
+def _change(term: str, lift: Lifted, before: str, after: str) -> Entry | None:
+    first, last = lift.figure(before), lift.figure(after)
+    if first is None or last is None:
+        return None
+    return Entry(term, f"{value_text(first, 2)} → {value_text(last, 2)}", bounds_text(last, 2))

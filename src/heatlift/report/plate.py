@@ -1,0 +1,105 @@
+"""A figure of the report as plain data: what it draws, its title (the finding) and its caption."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from heatlift.report.distributions import Axis, Box, Distribution, Kind
+from heatlift.report.summary import Known
+
+
+@dataclass(frozen=True)
+class DotRow:
+    """One line of a dot-and-interval figure: a name, a note in lighter ink, and up to two estimates."""
+
+    name: str
+    note: str
+    control: bool
+    filled: Known | None
+    hollow: Known | None = None
+
+
+@dataclass(frozen=True)
+class Dots:
+    """AUROCs with their intervals; the reference is a line with its interval as a band."""
+
+    rows: tuple[DotRow, ...]
+    reference: Known | None = None
+    legend: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class BoxRow:
+    """One heatmap, with a box for each kind of image."""
+
+    name: str
+    control: bool
+    boxes: Mapping[Kind, Box]
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Boxplots on one axis."""
+
+    rows: tuple[BoxRow, ...]
+    axis: Axis
+    label: str
+
+
+@dataclass(frozen=True)
+class Hill:
+    """One histogram: what is counted, the AUROC printed beside it, and the words on its axis."""
+
+    title: str
+    distribution: Distribution
+    auroc: Known | None
+    axis: str
+
+
+@dataclass(frozen=True)
+class Hills:
+    """Histograms, one below the other."""
+
+    panels: tuple[Hill, ...]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One image's score over the steps, from step 0 to the last it had."""
+
+    steps: tuple[int, ...]
+    scores: tuple[float, ...]
+    reached: bool
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Scores over optimisation steps, one line per image; the target is a dashed line where there is one."""
+
+    curves: tuple[Curve, ...]
+    target: float | None
+    legend: tuple[str, str]  # what those that reached it did, and those that did not
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """One dot per image by kind; the same range on both axes, with the diagonal and, if asked, zero lines."""
+
+    dots: Mapping[Kind, tuple[tuple[float, float], ...]]
+    axis: Axis
+    across: str
+    up: str
+    diagonal: str  # what is equal on it
+    zero: bool = True
+
+
+@dataclass(frozen=True)
+class Plate:
+    """A figure with its words; ``identity`` is unique in the page."""
+
+    identity: str
+    title: str
+    caption: str
+    alt: str
+    content: Dots | Boxes | Hills | Curves | Cloud

@@ -1,0 +1,76 @@
+"""A run's folder: begun, or gone on with where the same run was begun earlier; and the run's clock."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from heatlift.errors import HeatliftError, first_line
+from heatlift.run import plan
+from heatlift.run.record import read_record, write_json
+
+IDENTITY = ("kind", "version", "config", "model", "verify", "data", "code", "packages")
+"""What must be the same for a run to go on: with anything else the tables would mix two runs."""
+
+SPELLINGS = ("data", "weights", "verify_weights", "classes")
+"""Settings that are paths: what they lead to is compared, not how they are written."""
+
+
+def opened(folder: Path, new: dict[str, Any]) -> dict[str, Any]:
+    """The folder's record: the new one, or that of the same run begun earlier.
+
+    Raises:
+        HeatliftError: the folder holds something else, or a run of other settings.
+    """
+    if (folder / "run.json").is_file():
+        old = read_record(folder)
+        changed = plan.differences(_identity(old), _identity(json.loads(json.dumps(new))))
+        if changed:
+            raise HeatliftError(
+                f"{folder} holds another {old.get('kind', 'run')} ({'; '.join(changed[:5])}): "
+                "use another --out or its settings"
+            )
+        return old
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise HeatliftError(f"{folder} is not empty and not the folder of a run: choose another --out")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "run.json", new)
+    except OSError as error:
+        raise HeatliftError(f"can't write to {folder}: {first_line(error)}") from error
+    return new
+
+
+def _identity(record: dict[str, Any]) -> dict[str, Any]:
+    """The part of a record that decides the figures."""
+    kept = {key: record.get(key) for key in IDENTITY}
+    for part, passed_over in (("config", SPELLINGS), ("data", ("path",))):
+        kept[part] = {key: value for key, value in (kept[part] or {}).items() if key not in passed_over}
+    return kept
+
+
+@dataclass
+class Clock:
+    """Counts images and seconds over all sessions of a run."""
+
+    done: int
+    earlier: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        self._start, self._here = time.perf_counter(), 0
+
+    def after(self, images: int) -> dict[str, float]:
+        """The run's timing once more images are through."""
+        self.done += images
+        self._here += images
+        seconds = self.earlier["seconds"] + time.perf_counter() - self._start
+        count = self.earlier["images"] + self._here
+        return {"seconds": seconds, "images": count, "images_per_second": count / seconds}
+
+
+NOT_BEGUN: Mapping[str, Any] = {"seconds": 0.0, "images": 0, "images_per_second": None}
+"""The timing of a run that has done nothing yet."""

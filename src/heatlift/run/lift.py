@@ -1,0 +1,149 @@
+"""A lift run from its configuration to a finished folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import heatlift
+from heatlift.classifier import Classifier
+from heatlift.data import Dataset, Item, find_images
+from heatlift.errors import HeatliftError
+from heatlift.portions import LARGEST, Portions, good_size
+from heatlift.run import plan
+from heatlift.run.folder import NOT_BEGUN, Clock, opened
+from heatlift.run.lift_shard import LiftShard
+from heatlift.run.lift_summary import write_lift_summary
+from heatlift.run.local import Progress, run_shards
+from heatlift.run.plan import LiftConfig
+from heatlift.run.record import package_versions, write_json
+from heatlift.run.tables import FORMAT, parts
+from heatlift.weights import weights_digest
+from heatlift.zoo import load
+
+
+@dataclass(frozen=True)
+class LiftRun:
+    """A lift run that can start: everything that could be wrong with its inputs has been checked.
+
+    Attributes:
+        config: the settings.
+        classifier: the network, loaded.
+        verifier: the network that takes no part, where one is asked.
+        data: all images found.
+        items: those that the run is about, in order.
+        command: the command line, for the record.
+    """
+
+    config: LiftConfig
+    classifier: Classifier
+    verifier: Classifier | None
+    data: Dataset
+    items: Sequence[Item]
+    command: Sequence[str]
+
+
+def lift_configured(**settings: Any) -> LiftConfig:
+    """A lift run's configuration from settings of any origin.
+
+    Raises:
+        HeatliftError: an unknown or impossible setting, in one line.
+    """
+    return plan.validated(LiftConfig, settings)
+
+
+def prepare_lift(config: LiftConfig, command: Sequence[str] = ()) -> LiftRun:
+    """Load the networks and find the images.
+
+    Raises:
+        HeatliftError: whatever stands in the way of the run, in one line.
+    """
+    classifier = plan.loaded(config)
+    if isinstance(config.target, int) and not 0 <= config.target < classifier.num_classes:
+        raise HeatliftError(
+            f"--target {config.target}: the network has classes 0 to {classifier.num_classes - 1}"
+        )
+    verifier = None
+    if config.verify_on is not None:
+        classes = config.num_classes if config.verify_weights != "default" else None
+        verifier = load(config.verify_on, config.verify_weights, num_classes=classes, seed=config.seed)
+        if verifier.num_classes != classifier.num_classes:
+            raise HeatliftError(
+                f"--verify-on {config.verify_on} has {verifier.num_classes} classes, {classifier.name} "
+                f"{classifier.num_classes}: they must be the same"
+            )
+    data = find_images(config.data, classifier.num_classes, classifier.classes)
+    items = data.shuffled(config.seed)[: config.limit]
+    return LiftRun(config, classifier, verifier, data, items, command)
+
+
+def run_lift(lift: LiftRun, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Do what is missing of a lift run in a folder and summarise it; returns the summary.
+
+    Raises:
+        HeatliftError: the folder holds something else, or a run with another configuration.
+    """
+    config = lift.config
+    record = opened(folder, _record(lift))
+    count = {"all": len(lift.items), "none": 0}.get(str(config.keep_steps), config.keep_steps)
+    kept = frozenset(item.name for item in lift.items[: int(count)])
+    size = record["batch_size"] or good_size(_rehearsal(lift.classifier), LARGEST)
+    work = LiftShard(lift.classifier, lift.verifier, config, folder, kept, Portions(size))
+    shards = dict(enumerate(plan.shards(lift.items, config.shard_size)))
+    there = parts(folder, "lift") & parts(folder, "evolutions")
+    left = {number: items for number, items in shards.items() if number not in there}
+    total = len(lift.items)
+    clock = Clock(total - sum(map(len, left.values())), record["timing"])
+    progress(clock.done, total, "lifting")
+
+    def finished(images: int) -> None:
+        record["batch_size"] = work.portions.size
+        record["timing"] = clock.after(images)
+        write_json(folder / "run.json", record)
+        progress(clock.done, total, "lifting")
+
+    run_shards(folder, left, work, finished)
+    progress(total, total, "figures and intervals")
+    summary = write_lift_summary(folder, config.seed)
+    write_json(folder / "run.json", record | {"status": "finished"})
+    return summary
+
+
+def _rehearsal(classifier: Classifier) -> Any:
+    """One forward and backward pass of some images, for the clock."""
+    import torch
+
+    def rehearse(n: int) -> None:
+        images = torch.rand(n, 3, *classifier.framing.crop).to(classifier.device).requires_grad_()
+        torch.autograd.grad(classifier(images).sum(), images)
+
+    return rehearse
+
+
+def _record(lift: LiftRun) -> dict[str, Any]:
+    """What run.json says of a lift run that begins."""
+    config = lift.config
+    return {
+        "format": FORMAT,
+        "version": heatlift.__version__,
+        "kind": "lift",
+        "command": list(lift.command),
+        "config": config.model_dump(mode="json"),
+        "model": _described(config.model, lift.classifier),
+        "verify": None if lift.verifier is None else _described(str(config.verify_on), lift.verifier),
+        "data": {
+            "path": str(Path(config.data).resolve()),
+            "lifted": len(lift.items),
+            **lift.data.fingerprint(),
+        },
+        "packages": package_versions(),
+        "status": "running",
+        "batch_size": None if config.batch_size == "auto" else config.batch_size,
+        "timing": dict(NOT_BEGUN),
+    }
+
+
+def _described(spec: str, classifier: Classifier) -> Mapping[str, Any]:
+    return {"spec": spec, "weights_digest": weights_digest(classifier.network), **classifier.describe()}

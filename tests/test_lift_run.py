@@ -1,0 +1,235 @@
+"""`heatlift lift` from the command line to its tables, on real files and a small network."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import heatlift as hl
+from heatlift.cli import run as command_line
+from heatlift.images import decode
+from heatlift.run.evolutions import Evolutions
+from heatlift.run.lift import lift_configured, prepare_lift, run_lift
+from heatlift.run.lift_shard import original_path
+from heatlift.run.lift_summary import summarise_lift
+from heatlift.run.tables import LIFT, read_table
+from pictures import class_folders
+
+
+def quiet(done: int, total: int, step: str) -> None:
+    """No display."""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = class_folders(tmp_path_factory.mktemp("lift") / "data")
+    (folder / "bee" / "torn.png").write_bytes(b"\x89PNG\r\n")
+    return folder
+
+
+def lifted(data: Path, out: Path, **settings: Any) -> dict[str, Any]:
+    chosen = {
+        "data": str(data),
+        "model": "networks:small",
+        "max_steps": 6,
+        "target_co": 1.5,
+        "include": "all",
+    }
+    return run_lift(prepare_lift(lift_configured(**(chosen | settings))), out, quiet)
+
+
+def rows(run: Path, table: str = "lift") -> dict[str, dict[str, Any]]:
+    return {row["image"]: row for row in read_table(run, table).to_pylist()}
+
+
+def test_the_table_has_what_gax_finds(data: Path, tmp_path: Path) -> None:
+    summary = lifted(data, tmp_path / "run", verify_on="networks:small_with_a_norm", keep_steps="all")
+    found = rows(tmp_path / "run")
+    assert len(found) == 16
+    assert found["bee/torn.png"]["status"].startswith("unreadable")
+    clf, other = hl.load("networks:small"), hl.load("networks:small_with_a_norm")
+    for name in ("ant/0.png", "cow/3.png"):
+        row = found[name]
+        x = decode(data / name, clf.framing).unsqueeze(0).float() / 255
+        expected = hl.GAX(target_co=1.5, max_steps=6)(clf, x, torch.tensor([row["label"]]))
+        assert row["target"] == row["label"]
+        assert row["steps"] == int(expected.steps)
+        assert row["reached"] == bool(expected.reached)
+        assert row["co"] == pytest.approx(float(expected.score), abs=1e-4)
+        assert row["co_clipped"] == pytest.approx(float(expected.score_clipped), abs=1e-4)
+        clipped = expected.augmented.clamp(0, 1)
+        with torch.no_grad():
+            before, after = other(x).softmax(1), other(clipped).softmax(1)
+        assert row["p_verify_before"] == pytest.approx(float(before[0, row["label"]]), abs=1e-5)
+        assert row["p_verify_after"] == pytest.approx(float(after[0, row["label"]]), abs=1e-4)
+        assert row["change"] == pytest.approx(float((clipped - x).abs().mean()), abs=1e-5)
+        steps = [r for r in read_table(tmp_path / "run", "evolutions").to_pylist() if r["image"] == name]
+        assert [r["step"] for r in steps] == list(range(row["steps"] + 1))
+        assert steps[-1]["co"] == pytest.approx(row["co"], abs=1e-3)
+        kept = Evolutions(tmp_path / "run")
+        assert kept.steps(name) == list(range(row["steps"] + 1))
+        np.testing.assert_allclose(kept.final(name), expected.heatmaps[0].numpy(), atol=2e-3)
+        np.testing.assert_allclose(kept.frame(name, row["steps"]), expected.heatmaps[0].numpy(), atol=0.01)
+        with Image.open(original_path(tmp_path / "run", name)) as original:
+            assert np.array_equal(np.asarray(original), decode(data / name, clf.framing).permute(1, 2, 0))
+    ok = [row for row in found.values() if row["status"] == "ok"]
+    assert summary["counts"]["ok"] == len(ok) == 15
+    assert summary["counts"]["reached"] == sum(row["reached"] for row in ok)
+    gains = [row["p_after"] - row["p_before"] for row in ok]
+    assert summary["figures"]["all"]["p_gain"]["value"] == pytest.approx(np.mean(gains))
+    assert summary["figures"]["all"]["p_verify_gain"]["n"] == 15
+    assert summary["finding"] in ("shared", "adversarial", "unclear")
+    assert json.loads((tmp_path / "run" / "summary.json").read_text()) == summary
+
+
+def test_a_killed_run_goes_on_and_ends_the_same(data: Path, tmp_path: Path) -> None:
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    lifted(data, whole, shard_size=4)
+    lifted(data, torn, shard_size=4)
+    shutil.rmtree(torn / "maps.zarr")
+    (torn / "summary.json").unlink()
+    (torn / "lift" / "part-000002.parquet").unlink()
+    (torn / "evolutions" / "part-000000.parquet").unlink()
+    lifted(data, torn, shard_size=4)
+    for table in ("lift", "evolutions"):
+        assert read_table(torn, table).equals(read_table(whole, table))
+    with pytest.raises(hl.HeatliftError, match=r"holds another lift \(config\.max steps: was 6, is 7\)"):
+        lifted(data, torn, shard_size=4, max_steps=7)
+
+
+def test_steps_are_kept_of_a_sample_or_not_at_all(data: Path, tmp_path: Path) -> None:
+    lifted(data, tmp_path / "some", keep_steps=3)
+    kept = Evolutions(tmp_path / "some").images()
+    assert 2 <= len(kept) <= 3  # a torn one may be among them
+    lifted(data, tmp_path / "none", keep_steps="none")
+    assert Evolutions(tmp_path / "none").images() == []
+    assert not (tmp_path / "none" / "originals").exists()
+    assert rows(tmp_path / "some") == rows(tmp_path / "none")
+
+
+def test_images_are_chosen_by_what_is_predicted(data: Path, tmp_path: Path) -> None:
+    everything = lifted(data, tmp_path / "all")
+    for include in ("correct", "wrong"):
+        summary = lifted(data, tmp_path / include, include=include)
+        assert summary["counts"]["ok"] == everything["counts"][f"{include}_before"] > 0
+        other = {"correct": "wrong", "wrong": "correct"}[include]
+        assert summary["counts"]["failures"][f"left out: predicted {other}ly"] > 0
+
+
+def test_images_without_labels_are_raised_to_what_is_predicted(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "flat").mkdir()
+    for i, file in enumerate(sorted(data.glob("*/[0-2].png"))):
+        shutil.copy(file, tmp_path / "flat" / f"{i}.png")
+    lifted(tmp_path / "flat", tmp_path / "run", include="correct")
+    for row in rows(tmp_path / "run").values():
+        assert row["status"] == "ok"
+        assert row["label"] is None
+        assert row["target"] == row["predicted_before"]
+
+
+def test_spotlights(data: Path, tmp_path: Path) -> None:
+    settings = {"method": "spotlight", "steps": 8, "target": 2, "resolution": 4}
+    summary = lifted(data, tmp_path / "run", **settings)
+    ok = [row for row in rows(tmp_path / "run").values() if row["status"] == "ok"]
+    assert {row["operation"] for row in ok} == {"multiply"}
+    assert {row["target"] for row in ok} == {2}
+    assert all(row["co"] == row["co_clipped"] for row in ok)
+    assert all(row["reached"] == (row["predicted_after"] == 2) for row in ok)
+    assert summary["figures"]["all"]["p_gain"]["value"] > 0
+    assert summary["finding"] == "not checked"
+    assert "--verify-on" in summary["verdict"]
+
+
+def invented(tmp_path: Path, gains: list[float], own: float, n: int = 40) -> dict[str, Any]:
+    """A run with a table of known figures."""
+    from heatlift.run.record import write_json
+    from heatlift.run.tables import FORMAT, write_part
+
+    write_json(
+        tmp_path / "run.json",
+        {
+            "format": FORMAT,
+            "kind": "lift",
+            "config": {"method": "gax", "target_co": 12.0},
+            "verify": {"name": "B"},
+        },
+    )
+    table = [
+        dict.fromkeys(LIFT.names)
+        | {
+            "image": str(i),
+            "label": 0,
+            "target": 0,
+            "steps": 3,
+            "reached": True,
+            "co": 12.5,
+            "co_clipped": 9.0,
+        }
+        | {"change": 0.01, "p_before": 0.5, "p_after": 0.5 + own, "predicted_before": 0, "predicted_after": 0}
+        | {"p_verify_before": 0.5, "p_verify_after": 0.5 + gains[i % len(gains)], "status": "ok"}
+        for i in range(n)
+    ]
+    write_part(tmp_path, "lift", 0, table)
+    return summarise_lift(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("gains", "n", "finding"),
+    [
+        ([0.2, 0.1, 0.15], 40, "shared"),
+        ([-0.2, -0.1, -0.3], 40, "adversarial"),
+        ([0.001, 0.002], 40, "adversarial"),
+        ([0.4, -0.3], 40, "unclear"),
+        ([0.2, 0.1, 0.15], 5, "unclear"),
+    ],
+)
+def test_what_is_shared_is_told_from_what_is_not(
+    tmp_path: Path, gains: list[float], n: int, finding: str
+) -> None:
+    summary = invented(tmp_path, gains, 0.4, n)
+    assert summary["finding"] == finding
+    words = {"shared": "networks share", "adversarial": "adversarial pattern"}.get(finding, "")
+    assert words in summary["verdict"]
+    assert "100%" in summary["verdict"]
+
+
+def test_the_command(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = f"lift {data} --model networks:small --out {tmp_path / 'run'} --target-co 1 --max-steps 4"
+    assert command_line(arguments.split()) == 0
+    printed = capsys.readouterr().out
+    assert "reach a CO score of 1" in printed
+    assert "unreadable" in printed
+    assert "left out: predicted wrongly" in printed
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--target 7", "--target 7: the network has classes 0 to 2"),
+        ("--target best", "--target 'best': choose predicted, label"),
+        ("--verify-on demo", "has 1000 classes, small 3: they must be the same"),
+        ("--verify-on nowhere", "unknown model 'nowhere'"),
+        ("--keep-steps few", "--keep-steps 'few': give a number of images, all or none"),
+        ("--method lime", "'lime' is not one of"),
+        ("--lr 0", "--lr 0"),
+        ("--max-steps -3", "--max-steps -3"),
+    ],
+)
+def test_bad_input_is_one_line(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: str, message: str
+) -> None:
+    arguments = f"lift {data} --model networks:small --out {tmp_path / 'run'} {options}"
+    assert command_line(arguments.split()) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("heatlift: ")
+    assert said.count("\n") == 1
+    assert message in said
+    assert not (tmp_path / "run").exists()
