@@ -112,7 +112,7 @@ def test_who_reaches_the_target_stops_at_once(clf: Classifier, x: Tensor) -> Non
         assert bool((row[:steps] < 20.0).all())
         assert (float(row[steps]) >= 20.0) == reached
         assert reached or steps == 12
-    assert 4 < int(found.reached.sum()) < 8
+    assert 0 < int(found.reached.sum()) < 8
     again = GAX(target_co=20.0, max_steps=12)(clf, x)
     assert torch.equal(found.heatmaps, again.heatmaps)
 

@@ -17,8 +17,8 @@ from heatlift.cli import run as command_line
 from heatlift.images import decode
 from heatlift.run.evolutions import Evolutions
 from heatlift.run.lift import lift_configured, prepare_lift, run_lift
-from heatlift.run.lift_shard import original_path
 from heatlift.run.lift_summary import summarise_lift
+from heatlift.run.originals import original_path
 from heatlift.run.tables import LIFT, read_table
 from pictures import class_folders
 
@@ -35,14 +35,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def lifted(data: Path, out: Path, **settings: Any) -> dict[str, Any]:
-    chosen = {
-        "data": str(data),
-        "model": "networks:small",
-        "max_steps": 6,
-        "target_co": 1.5,
-        "include": "all",
-    }
-    return run_lift(prepare_lift(lift_configured(**(chosen | settings))), out, quiet)
+    short = {"max_steps": 6, "target_co": 1.5, "include": "all"}
+    config = lift_configured(data=str(data), model="networks:small", **(short | settings))
+    return run_lift(prepare_lift(config), out, quiet)
 
 
 def rows(run: Path, table: str = "lift") -> dict[str, dict[str, Any]]:
@@ -152,15 +147,9 @@ def invented(tmp_path: Path, gains: list[float], own: float, n: int = 40) -> dic
     from heatlift.run.record import write_json
     from heatlift.run.tables import FORMAT, write_part
 
-    write_json(
-        tmp_path / "run.json",
-        {
-            "format": FORMAT,
-            "kind": "lift",
-            "config": {"method": "gax", "target_co": 12.0},
-            "verify": {"name": "B"},
-        },
-    )
+    config = {"method": "gax", "target_co": 12.0}
+    record = {"format": FORMAT, "kind": "lift", "config": config, "verify": {"name": "B"}}
+    write_json(tmp_path / "run.json", record)
     table = [
         dict.fromkeys(LIFT.names)
         | {
@@ -172,7 +161,15 @@ def invented(tmp_path: Path, gains: list[float], own: float, n: int = 40) -> dic
             "co": 12.5,
             "co_clipped": 9.0,
         }
-        | {"change": 0.01, "p_before": 0.5, "p_after": 0.5 + own, "predicted_before": 0, "predicted_after": 0}
+        | {
+            "co": 12.5,
+            "co_clipped": 9.0,
+            "change": 0.01,
+            "p_before": 0.5,
+            "p_after": 0.5 + own,
+            "predicted_before": 0,
+            "predicted_after": 0,
+        }
         | {"p_verify_before": 0.5, "p_verify_after": 0.5 + gains[i % len(gains)], "status": "ok"}
         for i in range(n)
     ]
@@ -215,7 +212,7 @@ def test_the_command(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     [
         ("--target 7", "--target 7: the network has classes 0 to 2"),
         ("--target best", "--target 'best': choose predicted, label"),
-        ("--verify-on demo", "has 1000 classes, small 3: they must be the same"),
+        ("--verify-on demo", "has 1000 classes, networks:small 3: they must be the same"),
         ("--verify-on nowhere", "unknown model 'nowhere'"),
         ("--keep-steps few", "--keep-steps 'few': give a number of images, all or none"),
         ("--method lime", "'lime' is not one of"),

@@ -6,10 +6,8 @@ import base64
 import hashlib
 import json
 import re
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -31,44 +29,9 @@ from heatlift.report.plate import Boxes, BoxRow, Dots, Plate
 from heatlift.report.summary import Audit, Known, MethodSummary, read_audit
 from heatlift.report.wording import clean, interval, number
 from heatlift.run.tables import read_table
+from lift_runs import write_lift_run
+from pages import EVIL, Elements
 from runs import Invented, write_example, write_run
-
-EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)> \"'</title></style>{{0}} $x^2$\n& 漢字 🙂"
-VOID = {"meta", "br", "img", "wbr"}
-
-
-class Elements(HTMLParser):
-    """Every element with its attributes, the text of scripts apart, and whether the tags match."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.scripts: list[str] = []
-        self.text: list[str] = []
-        self._open: list[str] = []
-        self.feed(page)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        (self.scripts if self._open and self._open[-1] == "script" else self.text).append(data)
-
-    def values(self, attribute: str) -> list[str]:
-        return [attrs[attribute] or "" for _, attrs in self.elements if attribute in attrs]
-
-    def tags(self) -> Counter[str]:
-        return Counter(tag for tag, _ in self.elements)
 
 
 def report(run: Path) -> str:
@@ -78,6 +41,16 @@ def report(run: Path) -> str:
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     return write_run(tmp_path / "run")
+
+
+@pytest.fixture(params=["audit", "lift"])
+def any_run(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A finished run of either kind, with examples."""
+    if request.param == "lift":
+        return write_lift_run(tmp_path / "run")
+    run = write_run(tmp_path / "run")
+    write_example(run, 0, ("saliency", "noise"))
+    return run
 
 
 def svgs(page: str) -> list[str]:
@@ -300,9 +273,8 @@ def test_names_in_figures_are_neither_mathematics_nor_markup() -> None:
     assert set(names) <= {element.text for element in root.iter("text")}
 
 
-def test_nothing_is_fetched_from_anywhere(run: Path) -> None:
-    write_example(run, 0, ("saliency",))
-    page = report(run)
+def test_nothing_is_fetched_from_anywhere(any_run: Path) -> None:
+    page = report(any_run)
     found = Elements(page)
     assert all(value.startswith("data:image/") for value in found.values("src"))
     assert all(value.startswith("#") for value in found.values("href"))
@@ -310,8 +282,8 @@ def test_nothing_is_fetched_from_anywhere(run: Path) -> None:
     assert not re.search(r"https?://|@import|<link|<iframe|<object|<base", page)
 
 
-def test_the_policy_lets_only_the_pages_own_script_run(run: Path) -> None:
-    found = Elements(report(run))
+def test_the_policy_lets_only_the_pages_own_script_run(any_run: Path) -> None:
+    found = Elements(report(any_run))
     policies = [attrs["content"] for tag, attrs in found.elements if "http-equiv" in attrs]
     digest = base64.b64encode(hashlib.sha256(found.scripts[0].encode()).digest()).decode()
     assert len(policies) == 1
@@ -320,9 +292,8 @@ def test_the_policy_lets_only_the_pages_own_script_run(run: Path) -> None:
     assert "connect-src" not in policies[0]
 
 
-def test_identities_are_unique_and_every_link_arrives(run: Path) -> None:
-    write_example(run, 0, ("saliency",))
-    page = report(run)
+def test_identities_are_unique_and_every_link_arrives(any_run: Path) -> None:
+    page = report(any_run)
     found = Elements(page)
     identities = found.values("id")
     assert len(identities) == len(set(identities))
@@ -331,17 +302,15 @@ def test_identities_are_unique_and_every_link_arrives(run: Path) -> None:
     assert set(links) <= set(identities)
 
 
-def test_headings_go_down_one_level_at_a_time(run: Path) -> None:
-    write_example(run, 0, ("saliency",))
-    levels = [int(tag[1]) for tag, _ in Elements(report(run)).elements if re.fullmatch(r"h\d", tag)]
+def test_headings_go_down_one_level_at_a_time(any_run: Path) -> None:
+    levels = [int(tag[1]) for tag, _ in Elements(report(any_run)).elements if re.fullmatch(r"h\d", tag)]
     assert levels.count(1) == 1
     assert levels[0] == 1
     assert all(after - before <= 1 for before, after in pairwise(levels))
 
 
-def test_every_picture_has_words(run: Path) -> None:
-    write_example(run, 0, ("saliency",))
-    for tag, attrs in Elements(report(run)).elements:
+def test_every_picture_has_words(any_run: Path) -> None:
+    for tag, attrs in Elements(report(any_run)).elements:
         if tag == "svg":
             assert attrs["role"] == "img"
             assert attrs["aria-label"]
@@ -349,8 +318,8 @@ def test_every_picture_has_words(run: Path) -> None:
             assert attrs["alt"]
 
 
-def test_figures_take_their_colours_from_the_page(run: Path) -> None:
-    page = report(run)
+def test_figures_take_their_colours_from_the_page(any_run: Path) -> None:
+    page = report(any_run)
     assert "#0a0b0" not in page
     used = set(re.findall(r"var\(--(\w+)\)", page))
     light, dark = (
@@ -361,19 +330,22 @@ def test_figures_take_their_colours_from_the_page(run: Path) -> None:
         ElementTree.fromstring(svg)
 
 
-def test_the_same_run_gives_the_same_bytes_whatever_matplotlib_is_set_to(run: Path, tmp_path: Path) -> None:
-    write_example(run, 0, ("saliency", "noise"))
-    first = write_report(run, tmp_path / "a" / "first.html").read_bytes()
+def test_the_same_run_gives_the_same_bytes_whatever_matplotlib_is_set_to(
+    any_run: Path, tmp_path: Path
+) -> None:
+    first = write_report(any_run, tmp_path / "a" / "first.html").read_bytes()
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "svg.fonttype": "path"}):
         before = dict(matplotlib.rcParams)
-        second = write_report(run, tmp_path / "second.html").read_bytes()
+        second = write_report(any_run, tmp_path / "second.html").read_bytes()
         assert dict(matplotlib.rcParams) == before
     assert first == second
 
 
-def test_reports_can_be_written_from_threads(run: Path, tmp_path: Path) -> None:
+def test_reports_can_be_written_from_threads(any_run: Path, tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as threads:
-        first, second = threads.map(lambda name: write_report(run, tmp_path / name).read_bytes(), ("a", "b"))
+        first, second = threads.map(
+            lambda name: write_report(any_run, tmp_path / name).read_bytes(), ("a", "b")
+        )
     assert first == second
 
 
@@ -385,11 +357,11 @@ def test_twelve_examples_of_ten_noisy_maps_stay_small(run: Path) -> None:
     assert path.stat().st_size < 3e6
 
 
-def test_nothing_half_written_is_left(run: Path) -> None:
-    before = set(run.iterdir())
-    path = write_report(run)
-    assert set(run.iterdir()) - before == {path}
-    assert path == run / "report.html"
+def test_nothing_half_written_is_left(any_run: Path) -> None:
+    before = set(any_run.iterdir())
+    path = write_report(any_run)
+    assert set(any_run.iterdir()) - before == {path}
+    assert path == any_run / "report.html"
 
 
 @pytest.mark.slow

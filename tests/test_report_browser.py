@@ -1,4 +1,4 @@
-"""The report in a real browser: what it loads, how it sorts and chooses, and how it fits a phone."""
+"""The report in a real browser: what it loads, how it sorts, chooses and slides, and how it fits a phone."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from heatlift.report import write_report
+from lift_runs import InventedLift, write_lift_run
 from runs import Invented, write_example, write_run
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -25,6 +26,19 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(2):
         write_example(run, number, (*METHODS, "zero", "noise"))
     return write_report(run)
+
+
+@pytest.fixture(scope="module")
+def lift_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    like = InventedLift(images=200, side=64, steps=40)
+    return write_report(write_lift_run(tmp_path_factory.mktemp("lift"), like))
+
+
+@pytest.fixture(params=["path", "lift_path"])
+def any_path(request: pytest.FixtureRequest) -> Path:
+    """The report of either kind of run."""
+    found: Path = request.getfixturevalue(request.param)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +88,14 @@ def numbers(texts: list[str]) -> list[float]:
     return [float(text.replace("−", "-").replace(",", "")) for text in texts]
 
 
-def test_it_asks_for_nothing_but_itself(visit: Visit, path: Path) -> None:
+def test_it_asks_for_nothing_but_itself(browser: Any, any_path: Path) -> None:
+    visit = Visit(browser, any_path)
     visit.page.evaluate("scrollTo(0, document.body.scrollHeight)")
     visit.page.wait_for_timeout(200)
     outside = [url for url in visit.requests if not url.startswith("data:")]
-    assert outside == [path.as_uri()]
+    assert outside == [any_path.as_uri()]
+    assert visit.complaints == []
+    visit.page.close()
 
 
 def test_the_policy_stops_a_foreign_script(browser: Any, path: Path, tmp_path: Path) -> None:
@@ -138,6 +155,65 @@ def test_the_chooser_shows_one_heatmap_at_a_time(visit: Visit) -> None:
     assert "noise/multiply" in page.locator(".choice:visible .finding").first.inner_text()
 
 
+def shown(evolution: Any) -> list[str]:
+    """What the pictures of an evolution that are to be seen say of themselves."""
+    return evolution.evaluate(
+        "e => [...e.querySelectorAll('.film img')].filter(p => p.checkVisibility()).map(p => p.alt)"
+    )
+
+
+def test_the_slider_goes_through_the_steps_by_keyboard(browser: Any, lift_path: Path) -> None:
+    visit = Visit(browser, lift_path)
+    first, second = (visit.page.locator(".evolution").nth(place) for place in range(2))
+    slider, frames = first.get_by_label("Step"), first.locator(".frames li")
+    assert slider.get_attribute("type") == "range"
+    untouched = shown(second)
+    wanted = [frames.nth(place).evaluate("f => ({...f.dataset})") for place in range(frames.count())]
+    slider.focus()
+    for key, place in (("Home", 0), ("ArrowRight", 1), ("ArrowUp", 2), ("ArrowLeft", 1), ("End", -1)):
+        visit.page.keyboard.press(key)
+        step, score = wanted[place]["step"], wanted[place]["score"]
+        assert shown(first) == [f"Heatmap after {step} steps", f"Augmented image after {step} steps"]
+        assert first.locator("output").inner_text() == f"{step} of {wanted[-1]['step']}, CO score {score}"
+        assert first.locator(".largest").inner_text() == wanted[place]["largest"]
+        assert first.locator(".limit").inner_text() == wanted[place]["limit"]
+        assert slider.get_attribute("aria-valuetext") == f"step {step}, CO score {score}"
+    assert shown(second) == untouched
+    assert visit.complaints == []
+    visit.page.close()
+
+
+def test_every_step_has_a_picture_of_its_own(browser: Any, lift_path: Path) -> None:
+    visit = Visit(browser, lift_path)
+    evolution = visit.page.locator(".evolution").first
+    seen = set()
+    for place in range(evolution.locator(".frames li").count()):
+        evolution.get_by_label("Step").fill(str(place))
+        pictures = evolution.evaluate(
+            "e => [...e.querySelectorAll('.film img:not([hidden])')].map(p => [p.src, p.naturalWidth])"
+        )
+        assert [width for _, width in pictures] == [64, 64]
+        seen.add(pictures[1][0])
+    assert len(seen) == evolution.locator(".frames li").count() > 10
+    visit.page.close()
+
+
+def test_without_scripts_the_last_step_stands(browser: Any, lift_path: Path) -> None:
+    page = browser.new_page(java_script_enabled=False)
+    page.goto(lift_path.as_uri())
+    assert page.locator("input:visible").count() == 0
+    assert page.locator(".stepper label:visible").count() == 0
+    evolution = page.locator(".evolution").first
+    last = evolution.locator(".frames li").last.get_attribute("data-step")
+    pictures = evolution.locator(".film img:visible")
+    assert [pictures.nth(place).get_attribute("alt") for place in range(pictures.count())] == [
+        f"Heatmap after {last} steps",
+        f"Augmented image after {last} steps",
+    ]
+    assert evolution.locator("output").inner_text().startswith(f"{last} of {last}")
+    page.close()
+
+
 def test_without_scripts_everything_is_there(browser: Any, path: Path) -> None:
     page = browser.new_page(java_script_enabled=False)
     page.goto(path.as_uri())
@@ -149,14 +225,14 @@ def test_without_scripts_everything_is_there(browser: Any, path: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [400, 700, 1400])
-def test_no_page_scrolls_sideways(browser: Any, path: Path, width: int) -> None:
-    visit = Visit(browser, path, width)
+def test_no_page_scrolls_sideways(browser: Any, any_path: Path, width: int) -> None:
+    visit = Visit(browser, any_path, width)
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
     visit.page.close()
 
 
-def test_figures_stay_legible_on_a_phone(browser: Any, path: Path) -> None:
-    visit = Visit(browser, path, 400)
+def test_figures_stay_legible_on_a_phone(browser: Any, any_path: Path) -> None:
+    visit = Visit(browser, any_path, 400)
     sizes = visit.page.evaluate(
         """[...document.querySelectorAll(".plate svg text")].filter(t => t.checkVisibility()).map(t =>
              parseFloat(getComputedStyle(t).fontSize) * t.ownerSVGElement.getScreenCTM().a)"""
@@ -167,8 +243,8 @@ def test_figures_stay_legible_on_a_phone(browser: Any, path: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [400, 1400])
-def test_words_in_a_figure_stay_inside_it_and_apart(browser: Any, path: Path, width: int) -> None:
-    visit = Visit(browser, path, width)
+def test_words_in_a_figure_stay_inside_it_and_apart(browser: Any, any_path: Path, width: int) -> None:
+    visit = Visit(browser, any_path, width)
     clashes = visit.page.evaluate(
         """() => {
           const found = [];
@@ -196,10 +272,12 @@ def test_words_in_a_figure_stay_inside_it_and_apart(browser: Any, path: Path, wi
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_words_stand_out_in_light_and_dark(browser: Any, path: Path, scheme: str) -> None:
-    visit = Visit(browser, path, color_scheme=scheme)
+def test_words_stand_out_in_light_and_dark(browser: Any, any_path: Path, scheme: str) -> None:
+    visit = Visit(browser, any_path, color_scheme=scheme)
     style = "e => [getComputedStyle(e).color, getComputedStyle(document.body).backgroundColor]"
-    for selector in ("h1", ".verdict", "figcaption", ".control td", "a", "small"):
+    for selector in ("h1", ".verdict", "figcaption", ".control td", "a", "small", "output"):
+        if not visit.page.locator(selector).count():
+            continue
         assert contrast(*visit.page.locator(selector).first.evaluate(style)) >= 4.5, selector
     ink = "e => [getComputedStyle(e).fill, getComputedStyle(document.body).backgroundColor]"
     for place in range(visit.page.locator("#answer ~ .pair svg text").count()):
@@ -210,8 +288,8 @@ def test_words_stand_out_in_light_and_dark(browser: Any, path: Path, scheme: str
     visit.page.close()
 
 
-def test_on_paper_everything_is_unfolded_and_light(browser: Any, path: Path) -> None:
-    visit = Visit(browser, path, color_scheme="dark")
+def test_on_paper_everything_is_unfolded_and_light(browser: Any, any_path: Path) -> None:
+    visit = Visit(browser, any_path, color_scheme="dark")
     visit.page.emulate_media(media="print")
     visit.page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert visit.page.locator("details:not([open])").count() == 0

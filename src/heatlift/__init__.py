@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from heatlift.classifier import Classifier as Classifier
     from heatlift.errors import HeatliftError as HeatliftError
     from heatlift.errors import Refused as Refused
+    from heatlift.figures import co_per_step as co_per_step
+    from heatlift.figures import heatmap_panel as heatmap_panel
     from heatlift.gax import GAX as GAX
     from heatlift.lift import Lift as Lift
     from heatlift.registry import methods as methods
@@ -41,7 +43,9 @@ _HOMES = {
     "Spotlight": "spotlight",
     "attribute": "attribution",
     "augment": "augmentation",
+    "co_per_step": "figures",
     "co_score": "score",
+    "heatmap_panel": "figures",
     "load": "zoo",
     "methods": "registry",
     "read": "run.record",

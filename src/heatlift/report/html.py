@@ -37,7 +37,7 @@ def write_report(run: Path, out: Path | None = None) -> Path:
     target = out if out is not None else run / "report.html"
     if target.is_dir():
         raise HeatliftError(f"{target} is a folder: give the file that the report is to be written to")
-    kind = read_record(run).get("kind", "audit")
+    kind = str(read_record(run).get("kind") or "audit")
     if kind not in BUILDERS:
         raise HeatliftError(
             f"{run} is a run of another kind, '{clean(kind)}': this heatlift reports {listing(BUILDERS)}"

@@ -6,8 +6,8 @@ import base64
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,10 @@ from heatlift.errors import HeatliftError, first_line
 from heatlift.report.heatmaps import SATURATED, class_name, diverging
 from heatlift.report.lift_outcomes import Outcome, evenly, read_scores
 from heatlift.report.wording import clean, number
-from heatlift.run.evolutions import Evolutions
+from heatlift.run.originals import original_path
+
+if TYPE_CHECKING:
+    from heatlift.run.evolutions import Evolutions
 
 MOST = 4
 """Images whose steps are shown; a run may keep more."""
@@ -87,9 +90,11 @@ def read_evolutions(
     Raises:
         HeatliftError: what is kept is damaged, or an image kept has no original.
     """
-    kept = Evolutions(run)
-    if not kept.store.is_dir():
+    if not (run / "maps.zarr").is_dir():
         return ()
+    from heatlift.run.evolutions import Evolutions  # loads zarr, which most reports do without
+
+    kept = Evolutions(run)
     by_name = {outcome.image: outcome for outcome in outcomes if outcome.ok}
     names = [name for name in kept.images() if name in by_name and kept.steps(name)]
     chosen = _varied([by_name[name] for name in names])
@@ -98,12 +103,6 @@ def read_evolutions(
         _evolution(run, kept, outcome, operation, scores.get(outcome.image, {}), classes)
         for outcome in chosen
     )
-
-
-def original_path(run: Path, image: str) -> Path:
-    """Where the photograph of a kept image is, as the network gets it."""
-    name = blake2b(image.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-    return run / "originals" / f"{name}.png"
 
 
 def _varied(outcomes: Sequence[Outcome]) -> list[Outcome]:

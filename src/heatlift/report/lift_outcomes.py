@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 
 from heatlift.report.distributions import Kind
 from heatlift.run.tables import parts, read_table
-from heatlift.types import OK
 
 Thing = TypeVar("Thing")
 
@@ -35,12 +34,11 @@ class Outcome:
     predicted_after: int | None
     p_verify_before: float | None
     p_verify_after: float | None
-    status: str
 
     @property
     def ok(self) -> bool:
-        """Whether the image has figures."""
-        return self.status == OK
+        """Whether the image has figures; one that was not lifted has none."""
+        return self.co is not None
 
     @property
     def kind(self) -> Kind:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from heatlift.report.heatmaps import class_name
 from heatlift.report.lift_examples import Evolution, read_evolutions
 from heatlift.report.lift_outcomes import read_outcomes
 from heatlift.report.lift_plates import lead_plates
@@ -13,7 +14,7 @@ from heatlift.report.lift_tables import certificates_table, missed_table
 from heatlift.report.pages import Failure, command, subject
 from heatlift.report.plate import Plate
 from heatlift.report.settings import Entry, Section, sections
-from heatlift.report.summary import Known
+from heatlift.report.summary import Known, mapping
 from heatlift.report.tables import Table
 from heatlift.report.wording import bounds_text, clean, value_text
 
@@ -30,6 +31,7 @@ class LiftPage:
     multiplied: bool
     spotlight: bool
     second: str
+    target: str
     certificates: Table | None
     missed: Table | None
     failures: tuple[Failure, ...]
@@ -46,7 +48,7 @@ def build_lift_page(run: Path) -> LiftPage:
     """
     lift, outcomes = read_lift(run), read_outcomes(run)
     operation = "multiply" if lift.method == "spotlight" else str(lift.section("config").get("operation"))
-    failures = (lift.counts.get("failures") or {}).items()
+    failures = mapping(lift.counts.get("failures")).items()
     return LiftPage(
         title=f"Lifting {subject(lift)}",
         verdict=clean(lift.verdict),
@@ -56,15 +58,26 @@ def build_lift_page(run: Path) -> LiftPage:
         multiplied=operation == "multiply",
         spotlight=lift.method == "spotlight",
         second=lift.second if lift.verified else "",
+        target=_target(lift),
         certificates=certificates_table(lift),
         missed=missed_table(outcomes, lift.classes),
-        failures=tuple(
-            Failure("not lifted", clean(reason), f"{int(n):,}") for reason, n in sorted(failures)
-        ),
+        failures=tuple(Failure("not lifted", clean(reason), f"{int(n):,}") for reason, n in sorted(failures)),
         command=command(lift),
         settings=sections(lift),
         version=clean(lift.run.get("version") or ""),
     )
+
+
+def _target(lift: Lifted) -> str:
+    """Which class was raised."""
+    target = lift.section("config").get("target")
+    if isinstance(target, int):
+        which = f"{class_name(target, lift.classes)}, for every image"
+    elif target == "predicted":
+        which = "the one predicted before"
+    else:
+        which = "the image’s label, or where none is known the class predicted before"
+    return f"The class whose score is raised: {which}."
 
 
 def _facts(lift: Lifted) -> list[Entry]:

@@ -72,7 +72,7 @@ def reached_title(lift: Lifted, n: int) -> str:
         )
     told = f"{who} reached a CO score of {lift.target:g}"
     steps = lift.figure("steps")
-    return f"{told}; the median image had {steps.value:.0f} steps" if steps and reached else told
+    return f"{told}; the median image took {steps.value:.0f} steps" if steps and reached else told
 
 
 def agreement_plate(lift: Lifted, outcomes: Sequence[Outcome]) -> Plate | None:

@@ -54,7 +54,9 @@ def choose(run: Path) -> list[Choice]:
     for correct, least, why in ends:
         same = pc.is_null(rows["correct"]) if correct is None else pc.equal(rows["correct"], correct)
         group: pa.Table = rows.filter(same)
-        taken = group.slice(max(group.num_rows - EACH, 0)) if least else group.slice(0, EACH)
+        # In a small group no image is both.
+        each = min(EACH, -(-group.num_rows // 2))
+        taken = group.slice(group.num_rows - each) if least else group.slice(0, each)
         for row in taken.to_pylist():
             choice = Choice(row["image"], why, row["label"], row["predicted"], row["confidence"])
             chosen.setdefault(choice.image, choice)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from heatlift.images import Batch, batches
 from heatlift.lift import Lift, logits_of
 from heatlift.portions import Portions
 from heatlift.run.evolutions import Evolutions, Recorder
+from heatlift.run.originals import original_path
 from heatlift.run.plan import LiftConfig
 from heatlift.run.rows import NOT_FINITE, Rows
 from heatlift.run.whole import whole
@@ -123,8 +123,8 @@ class LiftShard:
         )
 
     def _scale(self) -> float:
-        """The largest value that a heatmap can have."""
-        return 1.0 if self.config.method == "gax" else 1 + self.config.strength
+        """At least the largest value that a heatmap can have; a spotlight's 1, no change, is a level."""
+        return 1.0 if self.config.method == "gax" else 127 / int(127 / (1 + self.config.strength))
 
     def _excluded(self, item: Item, predicted: int) -> str | None:
         """Why an image is not lifted; without a label nothing speaks against it."""
@@ -188,11 +188,6 @@ class LiftShard:
             "operation": operation,
             "status": status,
         }
-
-
-def original_path(folder: Path, image: str) -> Path:
-    """Where the pixels of an image whose heatmaps are kept lie."""
-    return folder / "originals" / f"{blake2b(image.encode(), digest_size=16).hexdigest()}.png"
 
 
 def _write_original(folder: Path, image: str, pixels: Tensor) -> None:

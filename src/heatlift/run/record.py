@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,7 +14,7 @@ import pyarrow as pa
 
 from heatlift.errors import HeatliftError
 from heatlift.json_object import read_json
-from heatlift.run.tables import FORMAT, read_table
+from heatlift.run.tables import FORMAT, TABLES, read_table
 from heatlift.run.whole import whole
 
 PACKAGES = (
@@ -26,6 +27,7 @@ PACKAGES = (
     "scikit-learn",
     "scipy",
     "matplotlib",
+    "zarr",
 )
 
 
@@ -35,17 +37,41 @@ class Run:
 
     Attributes:
         folder: where it is.
-        record: ``run.json``: command, configuration, model, data, package versions, status, timing.
-        predictions: one row per image, columns as in `heatlift.run.tables.PREDICTIONS`.
-        scores: one row per image, method and operation, columns as in `heatlift.run.tables.SCORES`.
+        record: ``run.json``: kind, command, configuration, model, data, package versions, status, timing.
+        tables: of an audit ``predictions`` and ``scores``, of a lift run ``lift`` and ``evolutions``; columns
+            as in `heatlift.run.tables`.
         summary: the figures that the report prints; None until the run is finished.
     """
 
     folder: Path
     record: dict[str, Any] = field(repr=False)
-    predictions: pa.Table = field(repr=False)
-    scores: pa.Table = field(repr=False)
+    tables: Mapping[str, pa.Table] = field(repr=False)
     summary: dict[str, Any] | None = field(repr=False)
+
+    @property
+    def predictions(self) -> pa.Table:
+        """One row per image of an audit."""
+        return self._table("predictions")
+
+    @property
+    def scores(self) -> pa.Table:
+        """One row per image, method and operation of an audit."""
+        return self._table("scores")
+
+    @property
+    def lift(self) -> pa.Table:
+        """One row per image of a lift run."""
+        return self._table("lift")
+
+    @property
+    def evolutions(self) -> pa.Table:
+        """One row per image and step of a lift run."""
+        return self._table("evolutions")
+
+    def _table(self, name: str) -> pa.Table:
+        if name not in self.tables:
+            raise HeatliftError(f"{self.folder} has no {name}: it has {', '.join(self.tables)}")
+        return self.tables[name]
 
 
 def read(folder: str | Path) -> Run:
@@ -57,13 +83,9 @@ def read(folder: str | Path) -> Run:
     folder = Path(folder)
     record = read_record(folder)
     summary = folder / "summary.json"
-    return Run(
-        folder,
-        record,
-        read_table(folder, "predictions"),
-        read_table(folder, "scores"),
-        read_json(summary) if summary.exists() else None,
-    )
+    names = TABLES.get(record.get("kind", "audit"), ())
+    tables = {name: read_table(folder, name) for name in names}
+    return Run(folder, record, tables, read_json(summary) if summary.exists() else None)
 
 
 def read_record(folder: Path) -> dict[str, Any]:

@@ -88,6 +88,13 @@ SCHEMAS: Mapping[str, pa.Schema] = {
 }
 
 
+TABLES: Mapping[str, tuple[str, ...]] = {
+    "audit": ("predictions", "scores"),
+    "lift": ("lift", "evolutions"),
+}
+"""The tables of each kind of run."""
+
+
 def part_path(run: Path, table: str, shard: int) -> Path:
     """Where a shard's part of a table is kept."""
     return run / table / f"part-{shard:06d}.parquet"
@@ -114,7 +121,7 @@ def read_table(run: Path, table: str, columns: Iterable[str] | None = None) -> p
     """
     files = sorted((run / table).glob("part-*.parquet"))
     if not files:
-        raise HeatliftError(f"{run} has no {table} yet: is it the folder of a finished audit?")
+        raise HeatliftError(f"{run} has no {table} yet: is it the folder of a finished run?")
     names = list(columns) if columns is not None else None
     return pa.concat_tables([_read_part(file, table, names) for file in files])
 
@@ -124,6 +131,6 @@ def _read_part(file: Path, table: str, names: list[str] | None) -> pa.Table:
         return pq.read_table(file, columns=names, schema=SCHEMAS[table])
     except (pa.ArrowException, OSError) as error:
         raise HeatliftError(
-            f"{file} is damaged ({first_line(error)}): delete it and start the same audit again, "
+            f"{file} is damaged ({first_line(error)}): delete it and start the same run again, "
             "it does what is missing"
         ) from error
