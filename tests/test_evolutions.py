@@ -15,7 +15,7 @@ import torch
 import zarr
 
 import heatlift as hl
-from heatlift.run.evolutions import CHUNK_STEPS, Evolutions, Recorder
+from heatlift.run.evolutions import CHUNK_STEPS, LEVELS, Evolutions, Recorder
 
 SHAPE = (3, 6, 5)
 
@@ -78,7 +78,7 @@ def test_every_step_is_within_half_a_level_and_rounding_never_adds_up(
     assert evolutions.steps("a.png") == list(range(steps))
     for step in np.random.default_rng(1).permutation(steps).tolist():
         difference = evolutions.frame("a.png", step).astype(np.float64) - frames[step]
-        assert np.abs(difference).max() <= scale / 254 * (1 + 1e-4)
+        assert np.abs(difference).max() <= scale / (2 * LEVELS) * (1 + 1e-4)
 
 
 def test_any_step_equals_decoding_them_all_in_order_by_hand(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_any_step_equals_decoding_them_all_in_order_by_hand(tmp_path: Path) -> N
     level = np.zeros(SHAPE, dtype=np.int64)
     for step, values in enumerate(stored.astype(np.int64)):
         level = values if step % 32 == 0 else (level + values + 128) % 256 - 128
-        np.testing.assert_allclose(evolutions.frame("a.png", step), level / 127, rtol=1e-6)
+        np.testing.assert_allclose(evolutions.frame("a.png", step), level / LEVELS, rtol=1e-6)
 
 
 def test_jumps_over_the_whole_range_wrap_around_and_come_back_exactly(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_values_beyond_the_scale_are_clipped_to_it(tmp_path: Path) -> None:
     evolutions = kept(tmp_path, walk(3) + np.float32([[[[9]]], [[[-9]]], [[[0]]]]), scale=2.0)
     assert (evolutions.frame("a.png", 0) == 2).all()
     assert (evolutions.frame("a.png", 1) == -2).all()
-    assert np.abs(evolutions.frame("a.png", 2) - walk(3)[2]).max() <= 2 / 254 * (1 + 1e-4)
+    assert np.abs(evolutions.frame("a.png", 2) - walk(3)[2]).max() <= 1 / LEVELS * (1 + 1e-4)
 
 
 def test_some_steps_only(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_some_steps_only(tmp_path: Path) -> None:
     evolutions = Evolutions(tmp_path)
     evolutions.write("a.png", frames[-1], recorder, "gax")
     assert evolutions.steps("a.png") == [0, 10, 11, 499]
-    assert np.abs(evolutions.frame("a.png", 499) - frames[3]).max() < 0.004
+    assert np.abs(evolutions.frame("a.png", 499) - frames[3]).max() < 0.51 / LEVELS
     with pytest.raises(hl.HeatliftError, match="no step 1 of 'a"):
         evolutions.frame("a.png", 1)
 
@@ -143,7 +143,7 @@ def test_any_name_will_do(tmp_path: Path) -> None:
     assert evolutions.images() == sorted(NAMES)
     for i, name in enumerate(NAMES):
         assert np.abs(evolutions.final(name) - walk(1, seed=i)[0]).max() < 1e-3
-        assert np.abs(evolutions.frame(name, 2) - walk(3, seed=i)[2]).max() < 4e-3
+        assert np.abs(evolutions.frame(name, 2) - walk(3, seed=i)[2]).max() < 0.51 / LEVELS
     assert [path.name for path in tmp_path.iterdir()] == ["maps.zarr"]
 
 
@@ -192,7 +192,7 @@ def test_processes_write_at_once(tmp_path: Path) -> None:
     assert evolutions.images() == sorted(values)
     for image, value in values.items():
         assert np.abs(evolutions.final(image) - value).max() < 1e-3
-        assert np.abs(evolutions.frame(image, 37) - value * 37 / 39).max() < 4e-3
+        assert np.abs(evolutions.frame(image, 37) - value * 37 / 39).max() < 0.51 / LEVELS
     assert len(list(zarr.open_group(evolutions.store, mode="r").groups())) == len(values)
 
 
@@ -230,7 +230,7 @@ def test_a_step_is_read_from_its_own_chunk_alone(tmp_path: Path) -> None:
     damage(next(folder_of(tmp_path).glob("evolution/c.*")), "0.01")
     with pytest.raises(hl.HeatliftError, match="damaged"):
         evolutions.frame("a.png", 0)
-    assert np.abs(evolutions.frame("a.png", 69) - frames[69]).max() < 0.004
+    assert np.abs(evolutions.frame("a.png", 69) - frames[69]).max() < 0.51 / LEVELS
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:
@@ -311,8 +311,8 @@ def test_a_real_evolution_takes_a_tenth_of_its_floats(tmp_path: Path, one_thread
     photograph = torch.from_numpy(skimage_data.astronaut()).permute(2, 0, 1)[None].float() / 255
     images = torch.nn.functional.interpolate(photograph, size=(160, 160), mode="bilinear", antialias=True)
     frames = gax(hl.load("demo", device="cpu"), images, 30)
-    assert np.abs(np.diff(frames, axis=0)).mean() > 2 / 127  # it does move, by whole levels
+    assert np.abs(np.diff(frames, axis=0)).mean() > 2 / LEVELS  # it does move, by whole levels
     evolutions = kept(tmp_path, frames)
     stored = sum(path.stat().st_size for path in (folder_of(tmp_path) / "evolution").iterdir())
     assert frames.nbytes / stored >= 10
-    assert max(np.abs(evolutions.frame("a.png", s) - frames[s]).max() for s in range(30)) <= 1 / 254 + 1e-6
+    assert max(np.abs(evolutions.frame("a.png", s) - frames[s]).max() for s in range(30)) <= 1 / (2 * LEVELS) + 1e-6

@@ -18,7 +18,7 @@ from heatlift.gax import GAX
 from heatlift.images import Batch, batches
 from heatlift.lift import Lift, logits_of
 from heatlift.portions import Portions
-from heatlift.run.evolutions import Evolutions, Recorder
+from heatlift.run.evolutions import LEVELS, Evolutions, Recorder
 from heatlift.run.originals import original_path
 from heatlift.run.plan import LiftConfig
 from heatlift.run.rows import NOT_FINITE, Rows
@@ -124,7 +124,7 @@ class LiftShard:
 
     def _scale(self) -> float:
         """At least the largest value that a heatmap can have; a spotlight's 1, no change, is a level."""
-        return 1.0 if self.config.method == "gax" else 127 / int(127 / (1 + self.config.strength))
+        return 1.0 if self.config.method == "gax" else LEVELS / int(LEVELS / (1 + self.config.strength))
 
     def _excluded(self, item: Item, predicted: int) -> str | None:
         """Why an image is not lifted; without a label nothing speaks against it."""
