@@ -35,8 +35,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def lifted(data: Path, out: Path, **settings: Any) -> dict[str, Any]:
-    short = {"max_steps": 6, "target_co": 1.5, "include": "all"}
-    config = lift_configured(data=str(data), model="networks:small", **(short | settings))
+    short = {"model": "networks:small", "max_steps": 6, "target_co": 1.5, "include": "all"}
+    config = lift_configured(data=str(data), **(short | settings))
     return run_lift(prepare_lift(config), out, quiet)
 
 
@@ -140,6 +140,19 @@ def test_spotlights(data: Path, tmp_path: Path) -> None:
     assert summary["figures"]["all"]["p_gain"]["value"] > 0
     assert summary["finding"] == "not checked"
     assert "--verify-on" in summary["verdict"]
+
+
+def test_a_network_that_breaks_off_loses_only_the_images_it_breaks_on(data: Path, tmp_path: Path) -> None:
+    # NaN for dark images, which a heatmap can make of any.
+    folder = class_folders(tmp_path / "data", classes=("ant", "bee"))
+    Image.new("RGB", (40, 40)).save(folder / "ant" / "black.png")
+    model = "networks:returns_nan_for_dark_images"
+    summary = lifted(folder, tmp_path / "run", model=model, keep_steps="all", operation="multiply", lr=0.5)
+    found = rows(tmp_path / "run")
+    assert found["ant/black.png"]["status"] == "the network returned NaN or infinite logits"
+    assert found["ant/black.png"]["co"] is None
+    assert summary["counts"]["ok"] > 0
+    assert summary["counts"]["images"] == 11
 
 
 def invented(tmp_path: Path, gains: list[float], own: float, n: int = 40) -> dict[str, Any]:

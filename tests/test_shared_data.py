@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
+import heatlift as hl
 from heatlift import Classifier, load
 from heatlift.data import find_images
 from heatlift.images import batches
@@ -36,3 +38,20 @@ def test_the_x_ray_network_has_its_published_accuracy(shared: Path) -> None:
     clf = load("torchvision:resnet34", weights, **options)  # type: ignore[arg-type]
     # 0.75 on all test images, of which these are half: within two standard errors.
     assert abs(accuracy(clf, shared / "data" / "chest-xray" / "test") - 0.75) < 0.05
+
+
+def test_lifts_of_photographs_carry_over_to_a_network_that_took_no_part(shared: Path) -> None:
+    clf, second = hl.load("demo"), hl.load("demo-lite2")
+    data = find_images(shared / "data" / "imagenet-sample", clf.num_classes, clf.classes)
+    (batch, *_) = batches(data.shuffled(3)[:8], clf.framing, 8)
+    labels = torch.tensor([item.label for item in batch.items])
+
+    def believed(images: Tensor) -> float:
+        with torch.no_grad():
+            return float(second(second.resized(images)).softmax(1)[torch.arange(8), labels].mean())
+
+    gax = hl.GAX(target_co=24.0)(clf, batch.images, labels)
+    assert bool(gax.reached.all())
+    spotlight = hl.Spotlight(steps=40)(clf, batch.images, labels)
+    assert float((spotlight.p_after - spotlight.p_before).mean()) > 0.1
+    assert believed(spotlight.augmented) > believed(batch.images)

@@ -146,9 +146,8 @@ class Optimiser:
         """
         n, device = len(start[0]), start[0].device
         kept = tuple(t.detach().clone() for t in start)
-        parameters, gradients, first, second = (tuple(map(torch.zeros_like, kept)) for _ in range(4))
-        for own, given_one in zip(parameters, kept, strict=True):
-            own.copy_(given_one)
+        parameters = tuple(t.clone() for t in kept)
+        gradients, first, second = (tuple(map(torch.zeros_like, kept)) for _ in range(3))
         state = _State(torch.arange(n, device=device), given, parameters, gradients, first, second)
         steps = torch.zeros(n, dtype=torch.long, device=device)
         reached = torch.zeros(n, dtype=torch.bool, device=device)
@@ -186,15 +185,12 @@ class Optimiser:
             with torch.set_grad_enabled(step < self.max_steps):
                 decoded = self.problem.decode(leaves, part.given)
                 shown = self.problem.show(decoded, part.given, step)
-                first, *others = self.classifiers
-                logits = [first(shown), *(other(other.resized(shown)) for other in others)]
-                losses, scores = self.problem.loss(logits, decoded, part.given)
+                losses, scores = self.problem.loss(_logits(self.classifiers, shown), decoded, part.given)
             scores = self._confirmed(scores.detach(), shown.detach(), decoded.detach(), part.given)
             if step < self.max_steps:
-                for gradient, found in zip(
-                    part.gradients, torch.autograd.grad(losses.sum(), leaves), strict=True
-                ):
-                    gradient.copy_(found)
+                found = torch.autograd.grad(losses.sum(), leaves)
+                for gradient, values in zip(part.gradients, found, strict=True):
+                    gradient.copy_(values)
             if observe is not None:
                 observe(step, part.rows, decoded.detach())
             return scores
@@ -207,8 +203,8 @@ class Optimiser:
             return scores
         near = scores >= self.target
         with torch.no_grad():
-            logits = [classifier(shown[near]) for classifier in self.exact]
-            _, exact = self.problem.loss(logits, decoded[near], {k: v[near] for k, v in given.items()})
+            some = {name: values[near] for name, values in given.items()}
+            _, exact = self.problem.loss(_logits(self.exact, shown[near]), decoded[near], some)
         return scores.index_put((near,), exact.to(scores))
 
     def _update(self, state: _State, step: int) -> None:
@@ -221,3 +217,8 @@ class Optimiser:
             parameter.addcdiv_(first, scale, value=-self.lr / (1 - BETA1**step))
         if self.problem.project is not None:
             self.problem.project(state.parameters)
+
+
+def _logits(classifiers: Sequence[Classifier], shown: Tensor) -> list[Tensor]:
+    first, *others = classifiers
+    return [first(shown), *(other(other.resized(shown)) for other in others)]

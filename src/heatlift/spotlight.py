@@ -46,8 +46,8 @@ class Spotlight:
 
     steps: int = 80
     seed: int = 0
-    strength: float = 0.3
-    resolution: int = 14
+    strength: float = 0.15
+    resolution: int = 28
     colour: bool = True
     penalty: float = 5.0
     views: int = 1

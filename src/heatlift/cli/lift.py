@@ -69,8 +69,8 @@ def lift(
     steps: Annotated[int, typer.Option(metavar="N", help="spotlight: steps of every image.")] = 80,
     strength: Annotated[
         float, typer.Option(metavar="A", help="spotlight: most that a pixel changes, as a share.")
-    ] = 0.3,
-    resolution: Annotated[int, typer.Option(metavar="N", help="spotlight: side of the coarse map.")] = 14,
+    ] = 0.15,
+    resolution: Annotated[int, typer.Option(metavar="N", help="spotlight: side of the coarse map.")] = 28,
     colour: Annotated[
         bool, typer.Option("--colour/--grey", help="spotlight: a map for each channel, or one for all.")
     ] = True,

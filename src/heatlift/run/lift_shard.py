@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -14,6 +15,7 @@ from torch import Tensor
 from heatlift.classifier import Classifier
 from heatlift.data import Item
 from heatlift.errors import HeatliftError
+from heatlift.folding import folded
 from heatlift.gax import GAX
 from heatlift.images import Batch, batches
 from heatlift.lift import Lift, logits_of
@@ -48,6 +50,10 @@ class LiftShard:
     kept: Collection[str] = ()
     portions: Portions = field(default_factory=lambda: Portions(16))
 
+    def __post_init__(self) -> None:
+        # Once for all shards.
+        self.classifier = folded(self.classifier)
+
     def __call__(self, items: Sequence[Item]) -> dict[str, Rows]:
         """Rows of the tables ``lift`` and ``evolutions`` for all items, lifted or not."""
         tables: dict[str, Rows] = {"lift": [], "evolutions": []}
@@ -60,7 +66,7 @@ class LiftShard:
 
     def _lift(self, batch: Batch, tables: dict[str, Rows]) -> None:
         try:
-            logits = logits_of(self.classifier.in_float32(), batch.images, self.portions)
+            logits = logits_of(self.classifier.in_float32().unfolded(), batch.images, self.portions)
             predicted = logits.argmax(dim=1).tolist()
             finite = logits.isfinite().all(dim=1).tolist()
             chosen: list[int] = []
@@ -78,7 +84,7 @@ class LiftShard:
 
             def observe(step: int, rows: Tensor, decoded: Tensor) -> None:
                 for row, heatmap in zip(rows.tolist(), decoded, strict=True):
-                    if row in recorders:
+                    if row in recorders and bool(heatmap.isfinite().all()):
                         recorders[row].add(heatmap.float().cpu().numpy(), step)
 
             method = self._method()
@@ -91,6 +97,8 @@ class LiftShard:
         tables["evolutions"] += _evolution_rows(items, lift)
         for row, recorder in recorders.items():
             heatmap = lift.heatmaps[row].float().cpu().numpy()
+            if not np.isfinite(heatmap).all():
+                continue
             Evolutions(self.folder).write(items[row].name, heatmap, recorder, self.config.method)
             _write_original(self.folder, items[row].name, images[row])
 

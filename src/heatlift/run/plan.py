@@ -61,8 +61,8 @@ class LiftConfig(RunConfig):
     operation: Literal["add", "multiply"] = "add"
     best: bool = False
     steps: int = Field(80, ge=0)
-    strength: float = Field(0.3, gt=0)
-    resolution: int = Field(14, ge=1)
+    strength: float = Field(0.15, gt=0)
+    resolution: int = Field(28, ge=1)
     colour: bool = True
     penalty: float = Field(5.0, ge=0)
     views: int = Field(1, ge=1)
