@@ -116,6 +116,13 @@ class _Masked(nn.Module):
         return inputs * (inputs > 0).to(inputs.dtype)
 
 
+def constant() -> Classifier:
+    """A network that gives every image the same logits, as one whose last layer was never trained may."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 3))
+    nn.init.zeros_(network[1].weight)
+    return Classifier(network, size=32)
+
+
 def no_convolution() -> Classifier:
     """A linear network, on which layer_gradcam has nothing to stand."""
     return Classifier(

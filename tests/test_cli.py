@@ -119,6 +119,15 @@ BAD = {
         "audit {data} --model networks:small --out {here}/run --methods nowhere:method",
         "unknown method 'nowhere:method'",
     ),
+    "no method to try": ("check networks:small --methods ,", "no method to try: choose from saliency,"),
+    "the same logits for every image": (
+        "check networks:constant",
+        "gives every image the same logits: does it have the weights of a trained network?",
+    ),
+    "the same logits in an audit": (
+        "audit {data} --model networks:constant --out {here}/run",
+        "gives every image the same logits",
+    ),
     "unknown layer": (
         "audit {data} --model networks:small --out {here}/run --methods layer_gradcam@conv9",
         "unknown layer 'conv9'",
@@ -226,3 +235,10 @@ def test_version_and_help_from_the_installed_command() -> None:
 def test_every_command_s_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([command, "--help"]) == 0
     assert f"Example: heatlift {command}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_check_tries_the_images_that_can_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    class_folders(tmp_path / "data", each=1)
+    (tmp_path / "data" / "ant" / "!first.png").write_bytes(b"")
+    assert run(["check", "networks:small", "--methods", "saliency", "--images", str(tmp_path / "data")]) == 0
+    assert "passed over: ant/!first.png is unreadable: empty file" in capsys.readouterr().out

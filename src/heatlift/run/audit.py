@@ -17,13 +17,13 @@ from heatlift.method import Request
 from heatlift.portions import LARGEST, Portions, good_size
 from heatlift.run import plan
 from heatlift.run.examples import write_examples
-from heatlift.run.folder import NOT_BEGUN, Clock, opened
-from heatlift.run.local import Progress, run_shards
+from heatlift.run.folder import NOT_BEGUN, go_on, opened
+from heatlift.run.local import Progress
 from heatlift.run.plan import AuditConfig
 from heatlift.run.record import package_versions, write_json
 from heatlift.run.shard import ShardAudit
 from heatlift.run.summary import write_summary
-from heatlift.run.tables import FORMAT, parts
+from heatlift.run.tables import FORMAT
 from heatlift.weights import weights_digest
 
 
@@ -90,21 +90,8 @@ def run(audit: Audit, folder: Path, progress: Progress) -> dict[str, Any]:
     record = opened(folder, _record(audit))
     work = ShardAudit(audit.classifier, audit.requests, audit.config)
     work.portions = Portions(record["batch_size"] or _tried_out(work, progress))
-    shards = dict(enumerate(plan.shards(audit.items, audit.config.shard_size)))
-    there = parts(folder, "predictions") & parts(folder, "scores")
-    left = {number: items for number, items in shards.items() if number not in there}
+    go_on(folder, record, audit.items, audit.config.shard_size, work, work.portions, progress, "auditing")
     total = len(audit.items)
-    clock = Clock(total - sum(map(len, left.values())), record["timing"])
-    progress(clock.done, total, "auditing")
-
-    def finished(images: int) -> None:
-        # For the sessions that follow: what was found out about memory and pace holds for them, too.
-        record["batch_size"] = work.portions.size
-        record["timing"] = clock.after(images)
-        write_json(folder / "run.json", record)
-        progress(clock.done, total, "auditing")
-
-    run_shards(folder, left, work, finished)
     progress(total, total, "choosing examples")
     write_examples(folder, work, audit.items)
     progress(total, total, "figures and intervals")

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from heatlift.data import Item
 from heatlift.errors import HeatliftError, first_line
+from heatlift.portions import Portions
 from heatlift.run import plan
+from heatlift.run.local import Progress, Work, run_shards
 from heatlift.run.record import read_record, write_json
+from heatlift.run.tables import TABLES, parts
 
 IDENTITY = ("kind", "version", "config", "model", "verify", "data", "code", "packages")
 """What must be the same for a run to go on: with anything else the tables would mix two runs."""
@@ -53,8 +57,47 @@ def _identity(record: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
+def go_on(
+    folder: Path,
+    record: dict[str, Any],
+    items: Sequence[Item],
+    shard_size: int,
+    work: Work,
+    portions: Portions,
+    progress: Progress,
+    doing: str,
+) -> None:
+    """Do the shards that a run has no parts of yet, and keep its record up to date after each.
+
+    Args:
+        folder: the run's.
+        record: its ``run.json``, as `opened` gave it.
+        items: all images of the run, in order.
+        shard_size: the most images in a shard.
+        work: what is done to a shard.
+        portions: how many images the work does at a time, for the record.
+        progress: hears of every shard.
+        doing: what is going on, in a word.
+    """
+    shards = dict(enumerate(plan.shards(items, shard_size)))
+    there = set.intersection(*(parts(folder, table) for table in TABLES[record["kind"]]))
+    left = {number: shard for number, shard in shards.items() if number not in there}
+    total = len(items)
+    clock = _Clock(total - sum(map(len, left.values())), record["timing"])
+    progress(clock.done, total, doing)
+
+    def finished(images: int) -> None:
+        # For the sessions that follow: what was found out about memory and pace holds for them, too.
+        record["batch_size"] = portions.size
+        record["timing"] = clock.after(images)
+        write_json(folder / "run.json", record)
+        progress(clock.done, total, doing)
+
+    run_shards(folder, left, work, finished)
+
+
 @dataclass
-class Clock:
+class _Clock:
     """Counts images and seconds over all sessions of a run."""
 
     done: int

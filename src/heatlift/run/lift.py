@@ -13,13 +13,13 @@ from heatlift.data import Dataset, Item, find_images
 from heatlift.errors import HeatliftError
 from heatlift.portions import LARGEST, Portions, good_size
 from heatlift.run import plan
-from heatlift.run.folder import NOT_BEGUN, Clock, opened
+from heatlift.run.folder import NOT_BEGUN, go_on, opened
 from heatlift.run.lift_shard import LiftShard
 from heatlift.run.lift_summary import write_lift_summary
-from heatlift.run.local import Progress, run_shards
+from heatlift.run.local import Progress
 from heatlift.run.plan import LiftConfig
 from heatlift.run.record import package_versions, write_json
-from heatlift.run.tables import FORMAT, parts
+from heatlift.run.tables import FORMAT
 from heatlift.weights import weights_digest
 from heatlift.zoo import load
 
@@ -91,20 +91,8 @@ def run_lift(lift: LiftRun, folder: Path, progress: Progress) -> dict[str, Any]:
     kept = frozenset(item.name for item in lift.items[: int(count)])
     size = record["batch_size"] or good_size(_rehearsal(lift.classifier), LARGEST)
     work = LiftShard(lift.classifier, lift.verifier, config, folder, kept, Portions(size))
-    shards = dict(enumerate(plan.shards(lift.items, config.shard_size)))
-    there = parts(folder, "lift") & parts(folder, "evolutions")
-    left = {number: items for number, items in shards.items() if number not in there}
+    go_on(folder, record, lift.items, config.shard_size, work, work.portions, progress, "lifting")
     total = len(lift.items)
-    clock = Clock(total - sum(map(len, left.values())), record["timing"])
-    progress(clock.done, total, "lifting")
-
-    def finished(images: int) -> None:
-        record["batch_size"] = work.portions.size
-        record["timing"] = clock.after(images)
-        write_json(folder / "run.json", record)
-        progress(clock.done, total, "lifting")
-
-    run_shards(folder, left, work, finished)
     progress(total, total, "figures and intervals")
     summary = write_lift_summary(folder, config.seed)
     write_json(folder / "run.json", record | {"status": "finished"})

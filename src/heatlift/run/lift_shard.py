@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -103,32 +103,12 @@ class LiftShard:
             _write_original(self.folder, items[row].name, images[row])
 
     def _method(self) -> GAX | Spotlight:
-        config, portions = self.config, self.portions.size
-        if config.method == "gax":
-            return GAX(
-                target_co=config.target_co,
-                max_steps=config.max_steps,
-                lr=config.lr,
-                similarity=config.similarity,
-                bias=config.bias,
-                operation=config.operation,
-                precision=config.precision,
-                best=config.best,
-                batch_size=portions,
-            )
-        return Spotlight(
-            steps=config.steps,
-            seed=config.seed,
-            strength=config.strength,
-            resolution=config.resolution,
-            colour=config.colour,
-            penalty=config.penalty,
-            views=config.views,
-            shift=config.shift,
-            lr=config.lr,
-            precision=config.precision,
-            batch_size=portions,
-        )
+        method = GAX if self.config.method == "gax" else Spotlight
+        # The settings have the same names.
+        chosen = {
+            f.name: getattr(self.config, f.name) for f in fields(method) if hasattr(self.config, f.name)
+        }
+        return method(**chosen | {"batch_size": self.portions.size})
 
     def _scale(self) -> float:
         """At least the largest value that a heatmap can have; a spotlight's 1, no change, is a level."""
