@@ -155,6 +155,18 @@ def test_a_network_that_breaks_off_loses_only_the_images_it_breaks_on(data: Path
     assert summary["counts"]["images"] == 10
 
 
+def test_progress_is_told_within_a_shard(data: Path, tmp_path: Path) -> None:
+    heard: list[tuple[int, int, str]] = []
+    settings = {"method": "spotlight", "steps": 5, "resolution": 4, "include": "all"}
+    config = lift_configured(data=str(data), model="networks:small", **settings)
+    run_lift(prepare_lift(config), tmp_path / "run", lambda *told: heard.append(told))
+    lifting = [done for done, total, step in heard if step == "lifting"]
+    assert {total for _, total, _ in heard} == {16}
+    assert lifting == sorted(lifting)
+    assert len(set(lifting)) >= 5
+    assert lifting[-1] == 16
+
+
 def invented(tmp_path: Path, gains: list[float], own: float, n: int = 40) -> dict[str, Any]:
     """A run with a table of known figures."""
     from heatlift.run.record import write_json

@@ -91,8 +91,16 @@ def run_lift(lift: LiftRun, folder: Path, progress: Progress) -> dict[str, Any]:
     kept = frozenset(item.name for item in lift.items[: int(count)])
     size = record["batch_size"] or good_size(_rehearsal(lift.classifier), LARGEST)
     work = LiftShard(lift.classifier, lift.verifier, config, folder, kept, Portions(size))
-    go_on(folder, record, lift.items, config.shard_size, work, work.portions, progress, "lifting")
-    total = len(lift.items)
+    total, through = len(lift.items), 0
+
+    def told(done: int, total: int, step: str) -> None:
+        nonlocal through
+        through = done
+        progress(done, total, step)
+
+    # A shard takes minutes.
+    work.heard = lambda within: progress(through + within, total, "lifting")
+    go_on(folder, record, lift.items, config.shard_size, work, work.portions, told, "lifting")
     progress(total, total, "figures and intervals")
     summary = write_lift_summary(folder, config.seed)
     write_json(folder / "run.json", record | {"status": "finished"})

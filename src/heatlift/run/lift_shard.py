@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ class LiftShard:
         folder: the run's.
         kept: names of the images whose heatmaps and steps are kept.
         portions: how many images go at a time.
+        heard: hears after every step about how many of the shard's images are through.
     """
 
     classifier: Classifier
@@ -49,6 +50,7 @@ class LiftShard:
     folder: Path
     kept: Collection[str] = ()
     portions: Portions = field(default_factory=lambda: Portions(16))
+    heard: Callable[[int], None] | None = None
 
     def __post_init__(self) -> None:
         # Once for all shards.
@@ -87,8 +89,16 @@ class LiftShard:
                     if row in recorders and bool(heatmap.isfinite().all()):
                         recorders[row].add(heatmap.float().cpu().numpy(), step)
 
+            def progress(step: int, left: int) -> None:
+                config = self.config
+                most = max(1, config.max_steps if config.method == "gax" else config.steps)
+                if self.heard is not None:
+                    # An image that is not done is as far as its steps.
+                    self.heard(len(items) - left + left * step // most)
+
             method = self._method()
-            lift = method(self.classifier, images, target, observe=observe if recorders else None)
+            watching = observe if recorders else None
+            lift = method(self.classifier, images, target, observe=watching, progress=progress)
             tables["lift"] += self._rows(items, images, lift)
         except HeatliftError as error:
             done = {row["image"] for row in tables["lift"]}
