@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -119,3 +120,17 @@ def test_what_is_no_classifier_or_no_tensor_is_said() -> None:
         attribute(Flat(), torch.rand(1, 3, 8, 8), "saliency")  # type: ignore[arg-type]
     with pytest.raises(HeatliftError, match=r"type ndarray: expected a torch\.Tensor"):
         attribute(Classifier(Flat(), size=8), torch.rand(1, 3, 8, 8).numpy(), "saliency")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"baseline": torch.zeros(1, 3, 16, 16)}, r"baseline of shape \(1, 3, 16, 16\) for images"),
+        ({"baseline": "black"}, "baseline 'black' for images"),
+        ({"target": torch.tensor([0.7, 1.2])}, "target of type torch.float32: classes are integers"),
+        ({"target": True}, "target of type torch.bool: classes are integers"),
+    ],
+)
+def test_nonsense_is_refused_in_one_line(options: Any, message: str) -> None:
+    with pytest.raises(HeatliftError, match=message):
+        attribute(classifier("resnet18"), images(2), "deeplift", **options)

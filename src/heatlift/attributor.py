@@ -185,7 +185,14 @@ class Attributor:
 
     def _start(self, inputs: Tensor) -> Tensor:
         """The baseline in the heatmaps' space: one image for all of a batch, where that will do."""
-        values = torch.as_tensor(self.baseline, dtype=inputs.dtype, device=inputs.device)
+        try:
+            values = torch.as_tensor(self.baseline, dtype=inputs.dtype, device=inputs.device)
+            values.expand_as(inputs)
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise HeatliftError(
+                f"baseline {_described(self.baseline)} for images {tuple(inputs.shape)}: give a number, or a "
+                "tensor that broadcasts to their shape"
+            ) from error
         each = self._whole or (values.ndim == inputs.ndim and len(values) > 1)
         shape = inputs.shape if each else torch.Size((1, *inputs.shape[1:]))
         start = values.expand(shape).clone()
@@ -217,3 +224,7 @@ def _read(passes: Passes, subject: Subject, request: Request) -> Attribution | R
 def _certified(subject: Subject, request: Request, heatmaps: Tensor, **certificates: Any) -> Attribution:
     completeness = subject.completeness(heatmaps) if request.method.complete else None
     return Attribution(heatmaps, subject.target, completeness, **certificates)
+
+
+def _described(baseline: object) -> str:
+    return f"of shape {tuple(baseline.shape)}" if isinstance(baseline, Tensor) else repr(baseline)

@@ -143,7 +143,7 @@ class Spotlight:
             shifts = torch.randint(-self.shift, self.shift + 1, (*size, 2), generator=stream)
             mirrored = torch.randint(0, 2 if self.mirror else 1, (*size, 1), generator=stream)
             drawn.append(torch.cat([shifts, mirrored], dim=-1))
-        return torch.stack(drawn)
+        return torch.stack(drawn).to(images.device)
 
 
 def viewed(images: Tensor, views: Tensor, margin: int) -> Tensor:

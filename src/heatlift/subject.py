@@ -82,7 +82,10 @@ def chosen_class(target: Target, logits: Tensor) -> Tensor:
         if target not in (None, "predicted", "runner-up"):
             raise HeatliftError(f"unknown target '{target}': choose predicted, runner-up, or a class number")
         return logits.topk(2, dim=1).indices[:, 1] if target == "runner-up" else logits.argmax(dim=1)
-    chosen = torch.as_tensor(target, device=logits.device).long()
+    chosen = torch.as_tensor(target, device=logits.device)
+    if chosen.is_floating_point() or chosen.dtype == torch.bool:
+        raise HeatliftError(f"target of type {chosen.dtype}: classes are integers")
+    chosen = chosen.long()
     chosen = chosen.expand(n) if chosen.ndim == 0 else chosen
     if chosen.shape != (n,):
         raise HeatliftError(
