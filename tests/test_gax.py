@@ -56,7 +56,9 @@ def test_the_trajectory_is_that_of_the_plain_loop(
     clf: Classifier, x: Tensor, bias: float | None, operation: Any
 ) -> None:
     scores, heatmap = plain_loop(clf, x[:1], 3, 12, bias, operation)
-    found = GAX(target_co=1e9, max_steps=12, bias=bias, operation=operation)(clf, x[:1], torch.tensor([3]))
+    found = GAX(precision="fp32", target_co=1e9, max_steps=12, bias=bias, operation=operation)(
+        clf, x[:1], torch.tensor([3])
+    )
     expected = torch.tensor(scores)
     torch.testing.assert_close(found.history[0], expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
     assert float((found.heatmaps - heatmap).abs().mean()) < 1e-3
@@ -75,7 +77,7 @@ def test_a_batch_is_its_images_one_by_one(bias: float | None, batch_size: int) -
     # what is left goes in other portions.
     clf, x = classifier("resnet18"), photographs(8, 64).double()
     labels = torch.arange(8)
-    method = GAX(target_co=4.0, max_steps=9, bias=bias, batch_size=batch_size)
+    method = GAX(precision="fp32", target_co=4.0, max_steps=9, bias=bias, batch_size=batch_size)
     together, singles = method(clf, x, labels), by_themselves(method, clf, x, labels)
     assert len(set(together.steps.tolist())) > 2
     assert together.reached.any()
@@ -91,7 +93,7 @@ def test_a_batch_is_its_images_one_by_one(bias: float | None, batch_size: int) -
 
 def test_scores_belong_to_the_heatmaps(clf: Classifier, x: Tensor) -> None:
     labels = torch.arange(8)
-    found = GAX(target_co=3.0, max_steps=6)(clf, x, labels)
+    found = GAX(precision="fp32", target_co=3.0, max_steps=6)(clf, x, labels)
     with torch.no_grad():
         before = clf(x)
         after, clipped = clf(x + found.heatmaps), clf((x + found.heatmaps).clamp(0, 1))
@@ -107,13 +109,13 @@ def test_scores_belong_to_the_heatmaps(clf: Classifier, x: Tensor) -> None:
 
 
 def test_who_reaches_the_target_stops_at_once(clf: Classifier, x: Tensor) -> None:
-    found = GAX(target_co=20.0, max_steps=12)(clf, x)
+    found = GAX(precision="fp32", target_co=20.0, max_steps=12)(clf, x)
     for row, steps, reached in zip(found.history, found.steps.tolist(), found.reached.tolist(), strict=True):
         assert bool((row[:steps] < 20.0).all())
         assert (float(row[steps]) >= 20.0) == reached
         assert reached or steps == 12
     assert 0 < int(found.reached.sum()) < 8
-    again = GAX(target_co=20.0, max_steps=12)(clf, x)
+    again = GAX(precision="fp32", target_co=20.0, max_steps=12)(clf, x)
     assert torch.equal(found.heatmaps, again.heatmaps)
 
 
@@ -130,7 +132,7 @@ def test_the_best_heatmap_is_given_where_asked_for(clf: Classifier, x: Tensor) -
 def test_wrong_predictions_are_raised_to_their_label(clf: Classifier, x: Tensor) -> None:
     with torch.no_grad():
         label = clf(x[:4]).argsort(dim=1)[:, -2]
-    found = GAX(target_co=25.0, max_steps=40)(clf, x[:4], label)
+    found = GAX(precision="fp32", target_co=25.0, max_steps=40)(clf, x[:4], label)
     assert bool((found.predicted_before != label).all())
     assert bool(found.reached.all())
     assert torch.equal(found.predicted_after, label)
@@ -148,7 +150,7 @@ def test_the_network_is_left_as_it_was() -> None:
     modes: list[bool] = []
     network[1].register_forward_hook(lambda module, args, output: modes.append(module.training))
     clf = Classifier(network, size=16)
-    GAX(target_co=1e9, max_steps=3)(clf, images(2, 16, dtype=torch.float32))
+    GAX(precision="fp32", target_co=1e9, max_steps=3)(clf, images(2, 16, dtype=torch.float32))
     assert modes
     assert not any(modes)
     assert all(module.training for module in network.modules())
@@ -187,9 +189,9 @@ def test_out_of_memory_goes_on_with_fewer(x: Tensor) -> None:
             return self.layer(x).flatten(1)
 
     clf = Classifier(Small(), size=64)
-    found = GAX(target_co=1e9, max_steps=4)(clf, x)
+    found = GAX(precision="fp32", target_co=1e9, max_steps=4)(clf, x)
     Small.largest = 0
-    fewer = GAX(target_co=1e9, max_steps=4, batch_size=2)(clf, x)
+    fewer = GAX(precision="fp32", target_co=1e9, max_steps=4, batch_size=2)(clf, x)
     assert Small.largest == 2
     torch.testing.assert_close(found.heatmaps, fewer.heatmaps)
 
@@ -218,3 +220,27 @@ def test_impossible_images_and_labels_are_refused(clf: Classifier, x: Tensor) ->
         GAX()(clf, x[:1], torch.tensor([10_000]))
     with pytest.raises(HeatliftError, match="give one class per image"):
         GAX()(clf, x[:2], torch.tensor([1, 2, 3]))
+
+
+def test_a_stop_means_reached_to_the_last_bit(clf: Classifier, x: Tensor) -> None:
+    # A target that lies on the way: the network folded may round to the other side of it.
+    labels = torch.arange(8)
+    way = GAX(target_co=1e9, max_steps=6, precision="fp32")(clf, x, labels).history
+    for step in (2, 4, 5):
+        for row in range(4):
+            method = GAX(target_co=float(way[row, step]), max_steps=8, precision="fp32")
+            found = method(clf, x[row : row + 1], labels[row : row + 1])
+            assert bool(found.reached) or int(found.steps) == 8
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_networks_in_half_precision(x: Tensor, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 31 * 31, 5)).to(
+        dtype
+    )
+    clf = Classifier(network, size=64)
+    found = GAX(target_co=1e9, max_steps=5, best=True)(clf, x[:2])
+    assert found.heatmaps.dtype == torch.float32
+    assert bool(found.heatmaps.isfinite().all())
+    assert bool((found.score > found.history[:, 0]).all())

@@ -86,17 +86,22 @@ def test_the_table_has_what_gax_finds(data: Path, tmp_path: Path) -> None:
 
 def test_a_killed_run_goes_on_and_ends_the_same(data: Path, tmp_path: Path) -> None:
     whole, torn = tmp_path / "whole", tmp_path / "torn"
-    lifted(data, whole, shard_size=4)
-    lifted(data, torn, shard_size=4)
-    shutil.rmtree(torn / "maps.zarr")
+    lifted(data, whole, shard_size=4, keep_steps="all")
+    lifted(data, torn, shard_size=4, keep_steps="all")
+    kept = {name: Evolutions(torn).final(name) for name in Evolutions(torn).images()}
+    for folder in sorted((torn / "maps.zarr").glob("[0-9a-f]*"))[:5]:
+        shutil.rmtree(folder)
     (torn / "summary.json").unlink()
-    (torn / "lift" / "part-000002.parquet").unlink()
-    (torn / "evolutions" / "part-000000.parquet").unlink()
-    lifted(data, torn, shard_size=4)
+    for part in (*(torn / "lift").glob("*"), *(torn / "evolutions").glob("*-000000*")):
+        part.unlink()
+    lifted(data, torn, shard_size=4, keep_steps="all")
+    assert {name: Evolutions(torn).final(name).tolist() for name in Evolutions(torn).images()} == {
+        name: heatmap.tolist() for name, heatmap in kept.items()
+    }
     for table in ("lift", "evolutions"):
         assert read_table(torn, table).equals(read_table(whole, table))
     with pytest.raises(hl.HeatliftError, match=r"holds another lift \(config\.max steps: was 6, is 7\)"):
-        lifted(data, torn, shard_size=4, max_steps=7)
+        lifted(data, torn, shard_size=4, keep_steps="all", max_steps=7)
 
 
 def test_steps_are_kept_of_a_sample_or_not_at_all(data: Path, tmp_path: Path) -> None:
@@ -155,6 +160,19 @@ def test_a_network_that_breaks_off_loses_only_the_images_it_breaks_on(data: Path
     assert summary["counts"]["images"] == 10
 
 
+def test_what_the_second_network_can_t_say_is_absent(data: Path, tmp_path: Path) -> None:
+    folder = class_folders(tmp_path / "data", each=4)
+    Image.new("RGB", (40, 40)).save(folder / "ant" / "black.png")
+    other = "networks:returns_nan_for_dark_images"
+    summary = lifted(folder, tmp_path / "run", verify_on=other, max_steps=0)
+    found = rows(tmp_path / "run")
+    assert found["ant/black.png"]["status"] == "ok"
+    assert found["ant/black.png"]["p_verify_before"] is None
+    counted = sum(row["p_verify_after"] is not None for row in found.values())
+    assert 0 < counted < 13
+    assert summary["counts"]["verified"] == summary["figures"]["all"]["p_verify_gain"]["n"] == counted
+
+
 def test_progress_is_told_within_a_shard(data: Path, tmp_path: Path) -> None:
     heard: list[tuple[int, int, str]] = []
     settings = {"method": "spotlight", "steps": 5, "resolution": 4, "include": "all"}
@@ -203,19 +221,22 @@ def invented(tmp_path: Path, gains: list[float], own: float, n: int = 40) -> dic
 
 
 @pytest.mark.parametrize(
-    ("gains", "n", "finding"),
+    ("gains", "own", "n", "finding"),
     [
-        ([0.2, 0.1, 0.15], 40, "shared"),
-        ([-0.2, -0.1, -0.3], 40, "adversarial"),
-        ([0.001, 0.002], 40, "adversarial"),
-        ([0.4, -0.3], 40, "unclear"),
-        ([0.2, 0.1, 0.15], 5, "unclear"),
+        ([0.2, 0.1, 0.15], 0.4, 40, "shared"),
+        ([-0.2, -0.1, -0.3], 0.4, 40, "adversarial"),
+        ([0.001, 0.002], 0.4, 40, "adversarial"),
+        ([0.4, -0.3], 0.4, 40, "unclear"),
+        ([0.2, 0.1, 0.15], 0.4, 5, "unclear"),
+        ([-0.4, -0.3], -0.3, 40, "unclear"),
+        ([0.2, 0.1], -0.3, 40, "unclear"),
+        ([0.0, 0.00001], 0.0001, 40, "unclear"),
     ],
 )
 def test_what_is_shared_is_told_from_what_is_not(
-    tmp_path: Path, gains: list[float], n: int, finding: str
+    tmp_path: Path, gains: list[float], own: float, n: int, finding: str
 ) -> None:
-    summary = invented(tmp_path, gains, 0.4, n)
+    summary = invented(tmp_path, gains, own, n)
     assert summary["finding"] == finding
     words = {"shared": "networks share", "adversarial": "adversarial pattern"}.get(finding, "")
     assert words in summary["verdict"]
@@ -242,6 +263,8 @@ def test_the_command(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
         ("--keep-steps few", "--keep-steps 'few': give a number of images, all or none"),
         ("--method lime", "'lime' is not one of"),
         ("--lr 0", "--lr 0"),
+        ("--target-co inf", "--target-co inf: input should be a finite number"),
+        ("--strength 100", "--strength 100.0: input should be less than or equal to 1"),
         ("--max-steps -3", "--max-steps -3"),
     ],
 )

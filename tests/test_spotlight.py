@@ -38,45 +38,49 @@ def test_it_is_the_plain_loop(clf: Classifier, x: Tensor) -> None:
         loss.backward()
         adam.step()
     h = 1 + 0.3 * torch.tanh(F.interpolate(w, size=(64, 64), mode="bicubic", align_corners=False))
-    found = Spotlight(steps=10, strength=0.3, resolution=14, shift=0, mirror=False)(clf, image, label)
+    found = Spotlight(precision="fp32", steps=10, strength=0.3, resolution=14, shift=0, mirror=False)(
+        clf, image, label
+    )
     torch.testing.assert_close(found.heatmaps, h.detach(), rtol=0, atol=2e-3)
     torch.testing.assert_close(found.augmented, (image * found.heatmaps).clamp(0, 1))
 
 
 def test_it_starts_at_the_image_and_raises_the_class(clf: Classifier, x: Tensor) -> None:
-    start = Spotlight(steps=0)(clf, x)
+    start = Spotlight(precision="fp32", steps=0)(clf, x)
     assert torch.equal(start.heatmaps, torch.ones_like(x))
     assert torch.equal(start.score, torch.zeros(6))
     with torch.no_grad():
         wanted = clf(x).argsort(dim=1)[:, -2]
-    found = Spotlight(steps=30, penalty=0.5)(clf, x, wanted)
+    found = Spotlight(precision="fp32", steps=30, penalty=0.5)(clf, x, wanted)
     assert bool((found.p_after > found.p_before).all())
     assert torch.equal(found.reached, found.predicted_after == wanted)
     assert torch.equal(found.score, found.score_clipped)
     assert found.augmented.min() >= 0
     assert found.augmented.max() <= 1
     assert float((found.heatmaps - 1).abs().max()) <= 0.15 + 1e-6
-    dearer = Spotlight(steps=30, penalty=50.0)(clf, x, wanted)
+    dearer = Spotlight(precision="fp32", steps=30, penalty=50.0)(clf, x, wanted)
     assert float((dearer.augmented - x).abs().mean()) < float((found.augmented - x).abs().mean())
 
 
 @pytest.mark.parametrize("views", [1, 2])
 def test_a_batch_is_its_images_one_by_one(views: int) -> None:
     clf, x = classifier("resnet18"), photographs(5, 64).double()
-    method = Spotlight(steps=6, views=views, batch_size=3)
+    method = Spotlight(precision="fp32", steps=6, views=views, batch_size=3)
     together = method(clf, x)
     for i in range(len(x)):
         single = method(clf, x[i : i + 1])
         torch.testing.assert_close(together.heatmaps[i], single.heatmaps[0], rtol=1e-7, atol=1e-9)
     assert torch.equal(method(clf, x).heatmaps, together.heatmaps)
-    assert not torch.equal(Spotlight(steps=6, views=views, seed=1)(clf, x).heatmaps, together.heatmaps)
+    assert not torch.equal(
+        Spotlight(precision="fp32", steps=6, views=views, seed=1)(clf, x).heatmaps, together.heatmaps
+    )
 
 
 def test_one_channel_darkens_all_colours_alike(clf: Classifier, x: Tensor) -> None:
-    found = Spotlight(steps=5, colour=False)(clf, x[:2]).heatmaps
+    found = Spotlight(precision="fp32", steps=5, colour=False)(clf, x[:2]).heatmaps
     assert found.shape == x[:2].shape
     assert torch.equal(found[:, 0], found[:, 2])
-    coloured = Spotlight(steps=5)(clf, x[:2]).heatmaps
+    coloured = Spotlight(precision="fp32", steps=5)(clf, x[:2]).heatmaps
     assert not torch.equal(coloured[:, 0], coloured[:, 2])
 
 
@@ -84,7 +88,7 @@ def test_other_networks_can_be_convinced_along_with_it(clf: Classifier, x: Tenso
     # One of another input size: images are scaled to it.
     other = classifier("squeezenet1_1", size=96, dtype=torch.float32)
     wanted = torch.full((6,), 3)
-    method = Spotlight(steps=25, penalty=0.5)
+    method = Spotlight(precision="fp32", steps=25, penalty=0.5)
 
     def believed(found: Tensor) -> float:
         with torch.no_grad():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -58,6 +59,11 @@ class GAX:
                 f"GAX with max_steps {self.max_steps}, batch_size {self.batch_size}, lr {self.lr}: "
                 "at least 0, at least 1, above 0"
             )
+        if not all(map(math.isfinite, (self.target_co, self.similarity, self.bias or 0.0))):
+            raise HeatliftError(
+                f"GAX with target_co {self.target_co}, similarity {self.similarity}, bias {self.bias}: "
+                "give finite numbers"
+            )
         if self.operation not in OPERATIONS:
             raise HeatliftError(f"unknown operation '{self.operation}': choose from {', '.join(OPERATIONS)}")
 
@@ -69,6 +75,7 @@ class GAX:
         *,
         observe: Observer | None = None,
         progress: Progress | None = None,
+        portions: Portions | None = None,
     ) -> Lift:
         """Lift the classifier's confidence in a class of each image.
 
@@ -78,11 +85,12 @@ class GAX:
             labels: the class to raise: one per image, one for all, or by default what is predicted.
             observe: sees the heatmaps of every step.
             progress: hears of every step.
+            portions: how many images go at a time, instead of ``batch_size``.
 
         Raises:
             HeatliftError: images or labels that do not fit, or too large for the memory.
         """
-        portions = Portions(self.batch_size)
+        portions = portions or Portions(self.batch_size)
         subjects = Subjects.of(classifier, images, labels, portions)
         fast = classifier.in_precision(self.precision)
         optimiser = Optimiser(
@@ -92,7 +100,8 @@ class GAX:
             self.lr,
             target=self.target_co,
             best=self.best,
-            exact=[subjects.network] if fast.precision == "bf16" else (),
+            # Also in float32: folding rounds otherwise than the network itself.
+            exact=[subjects.network],
             portions=portions,
         )
         x = subjects.images

@@ -76,6 +76,8 @@ class Subjects:
         """
         network = classifier.in_float32().unfolded()
         images = network.inputs(images, "pixel")
+        # The optimiser's steps are too small for half precision; the classifier casts what it is shown.
+        images = images.float() if images.dtype in (torch.float16, torch.bfloat16) else images
         if not len(images):
             raise HeatliftError("no images: give a batch of at least one")
         lowest, highest = float(images.min()), float(images.max())

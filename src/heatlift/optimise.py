@@ -109,8 +109,7 @@ class Optimiser:
         lr: Adam's learning rate.
         target: the score at which an image is done; without one it takes all steps.
         best: whether an image that did not get to the target gives its best step instead of its last.
-        exact: the networks that say whether the target is reached, where ``classifiers`` compute in
-            reduced precision.
+        exact: the networks that say whether the target is reached, where ``classifiers`` round otherwise.
         portions: how many images go through the networks at a time.
     """
 
@@ -151,7 +150,7 @@ class Optimiser:
         state = _State(torch.arange(n, device=device), given, parameters, gradients, first, second)
         steps = torch.zeros(n, dtype=torch.long, device=device)
         reached = torch.zeros(n, dtype=torch.bool, device=device)
-        best = kept[0].new_full((n,), -torch.inf)
+        best = torch.full((n,), -torch.inf, device=device, dtype=torch.float64)
         history: list[Tensor] = []
         for step in range(self.max_steps + 1):
             scores = self._evaluated(state, step, observe)
@@ -165,7 +164,7 @@ class Optimiser:
             for store, values in zip(kept, state.parameters, strict=True):
                 store[state.rows[noted]] = values[noted]
             steps[state.rows[noted]] = step
-            best[state.rows[noted]] = scores[noted]
+            best[state.rows[noted]] = scores[noted].double()
             reached[state.rows] = there
             if bool(ended.any()):
                 state = state.of(~ended)
@@ -221,4 +220,4 @@ class Optimiser:
 
 def _logits(classifiers: Sequence[Classifier], shown: Tensor) -> list[Tensor]:
     first, *others = classifiers
-    return [first(shown), *(other(other.resized(shown)) for other in others)]
+    return [first(shown), *(other(other.resized(shown)).to(shown.device) for other in others)]

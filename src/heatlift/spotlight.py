@@ -63,8 +63,10 @@ class Spotlight:
                 f"Spotlight with steps {self.steps}, batch_size {self.batch_size}, resolution "
                 f"{self.resolution}, shift {self.shift}, views {self.views}: at least 0, 1, 1, 0, 1"
             )
-        if not self.lr > 0 or not self.strength > 0:
-            raise HeatliftError(f"Spotlight with lr {self.lr}, strength {self.strength}: give more than 0")
+        if not self.lr > 0 or not 0 < self.strength <= 1:
+            raise HeatliftError(
+                f"Spotlight with lr {self.lr}, strength {self.strength}: above 0, and above 0 up to 1"
+            )
 
     def __call__(
         self,
@@ -75,6 +77,7 @@ class Spotlight:
         others: Sequence[Classifier] = (),
         observe: Observer | None = None,
         progress: Progress | None = None,
+        portions: Portions | None = None,
     ) -> Lift:
         """Lift the classifier's confidence in a class of each image.
 
@@ -85,6 +88,7 @@ class Spotlight:
             others: further networks with the same classes, convinced along with the first.
             observe: sees the heatmaps of every step.
             progress: hears of every step.
+            portions: how many images go at a time, instead of ``batch_size``.
 
         Returns:
             The lift; ``reached`` says whether the class is the predicted one afterwards.
@@ -98,7 +102,7 @@ class Spotlight:
                     f"{other.name} has {other.num_classes} classes, {classifier.name} "
                     f"{classifier.num_classes}: they must be the same"
                 )
-        portions = Portions(self.batch_size)
+        portions = portions or Portions(self.batch_size)
         subjects = Subjects.of(classifier, images, labels, portions)
         networks = [one.in_precision(self.precision) for one in (classifier, *others)]
         optimiser = Optimiser(

@@ -98,7 +98,9 @@ class LiftShard:
 
             method = self._method()
             watching = observe if recorders else None
-            lift = method(self.classifier, images, target, observe=watching, progress=progress)
+            lift = method(
+                self.classifier, images, target, observe=watching, progress=progress, portions=self.portions
+            )
             tables["lift"] += self._rows(items, images, lift)
         except HeatliftError as error:
             done = {row["image"] for row in tables["lift"]}
@@ -138,6 +140,8 @@ class LiftShard:
 
     def _rows(self, items: Sequence[Item], images: Tensor, lift: Lift) -> Rows:
         clipped = lift.augmented.clamp(0, 1)
+        verified = self._verified(images, clipped, lift.target)
+        said = verified["co_verify"].isfinite().tolist() if verified else []
         columns: dict[str, Tensor] = {
             "target": lift.target,
             "steps": lift.steps,
@@ -149,9 +153,12 @@ class LiftShard:
             "p_after": lift.p_after,
             "predicted_before": lift.predicted_before,
             "predicted_after": lift.predicted_after,
-            **self._verified(images, clipped, lift.target),
+            **verified,
         }
         values = {name: column.cpu().tolist() for name, column in columns.items()}
+        for name in [name for name in values if "verify" in name]:
+            # What the second network can't say of an image is absent, not wrong.
+            values[name] = [v if ok else None for v, ok in zip(values[name], said, strict=True)]
         usable = torch.stack([lift.score, lift.score_clipped]).isfinite().all(dim=0).tolist()
         rows: Rows = []
         for i, item in enumerate(items):

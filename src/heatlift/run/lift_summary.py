@@ -23,6 +23,9 @@ FEWEST = 10
 MOSTLY = 0.1
 """The part of the network's own gain below which another network's gain is not called shared."""
 
+LITTLE = 0.01
+"""The network's own gain of probability that its interval must lie above before another's is looked at."""
+
 CLEARLY_LESS = 0.25
 """The part of the network's own gain that another network's interval must stay below to be called apart."""
 
@@ -108,7 +111,8 @@ def _figures(rows: list[dict[str, Any]], seed: int) -> dict[str, Any]:
         "p_verify_gain": None,
         "verify_better": None,
     }
-    if all(row["p_verify_after"] is not None for row in rows):
+    rows = [row for row in rows if row["p_verify_after"] is not None]
+    if rows:
         before, after = column("p_verify_before"), column("p_verify_after")
         figures |= {
             "p_verify_before": mean(before, seed=seed),
@@ -137,8 +141,16 @@ def _verdict(record: dict[str, Any], figures: dict[str, Any] | None, n: int) -> 
             "from an adversarial pattern of this network.",
         )
     name = (record.get("verify") or {}).get("name", "the second network")
-    if n < FEWEST:
-        return "unclear", f"{told}. {n} images are too few to say whether {name} shares what was found."
+    if other["n"] < FEWEST:
+        return (
+            "unclear",
+            f"{told}. {other['n']} images are too few to say whether {name} shares what was found.",
+        )
+    if own["low"] < LITTLE:
+        return "unclear", (
+            f"{told}. The network itself gives the target {own['value']:+.3f} of probability "
+            f"[{own['low']:+.3f}, {own['high']:+.3f}]: too little to ask whether {name} shares it."
+        )
     gain = (
         f"{name}, which took no part, gives the target {other['value']:+.3f} of probability "
         f"[{other['low']:+.3f}, {other['high']:+.3f}] where the network itself gives it {own['value']:+.3f}"

@@ -19,7 +19,7 @@ from heatlift.zoo import load, read_classes
 class RunConfig(BaseModel):
     """What every run is told: the network, the images, and how the work is cut up."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     data: str
     model: str
@@ -61,12 +61,12 @@ class LiftConfig(RunConfig):
     operation: Literal["add", "multiply"] = "add"
     best: bool = False
     steps: int = Field(80, ge=0)
-    strength: float = Field(0.15, gt=0)
+    strength: float = Field(0.15, gt=0, le=1)
     resolution: int = Field(28, ge=1)
     colour: bool = True
     penalty: float = Field(5.0, ge=0)
     views: int = Field(1, ge=1)
-    shift: int = Field(8, ge=0)
+    shift: int = Field(8, ge=0, le=256)
     lr: float = Field(0.1, gt=0)
     verify_on: str | None = None
     verify_weights: str = "default"

@@ -16,8 +16,12 @@ def whole(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     Until then its name begins with a dot, which scans of a folder pass over.
     """
     partial = path.with_name(f".{path.name}.partial")
-    with partial.open(mode, encoding=None if "b" in mode else "utf-8") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with partial.open(mode, encoding=None if "b" in mode else "utf-8") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     partial.replace(path)
