@@ -114,6 +114,12 @@ def test_steps_are_kept_of_a_sample_or_not_at_all(data: Path, tmp_path: Path) ->
     assert rows(tmp_path / "some") == rows(tmp_path / "none")
 
 
+def test_a_batch_size_is_found_and_kept(data: Path, tmp_path: Path) -> None:
+    lifted(data, tmp_path / "run", batch_size="auto", limit=4, max_steps=1)
+    found = json.loads((tmp_path / "run" / "run.json").read_text())["batch_size"]
+    assert 1 <= found <= 64
+
+
 def test_images_are_chosen_by_what_is_predicted(data: Path, tmp_path: Path) -> None:
     everything = lifted(data, tmp_path / "all")
     for include in ("correct", "wrong"):
@@ -156,8 +162,9 @@ def test_a_network_that_breaks_off_loses_only_the_images_it_breaks_on(data: Path
     found = rows(tmp_path / "run")
     assert found["ant/black.png"]["status"] == "the network returned NaN or infinite logits"
     assert found["ant/black.png"]["co"] is None
-    assert summary["counts"]["ok"] > 0
     assert summary["counts"]["images"] == 10
+    # A heatmap makes no other image so dark.
+    assert summary["counts"]["ok"] == 9
 
 
 def test_what_the_second_network_can_t_say_is_absent(data: Path, tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ from heatlift.controls import CONTROLS
 from heatlift.data import Dataset, Item, find_images
 from heatlift.errors import HeatliftError
 from heatlift.method import Request
-from heatlift.portions import LARGEST, Portions, good_size
+from heatlift.portions import LARGEST
 from heatlift.run import plan
 from heatlift.run.examples import write_examples
-from heatlift.run.folder import NOT_BEGUN, go_on, opened
+from heatlift.run.folder import NOT_BEGUN, go_on, opened, started
 from heatlift.run.local import Progress
 from heatlift.run.plan import AuditConfig
 from heatlift.run.record import package_versions, write_json
@@ -89,7 +89,9 @@ def run(audit: Audit, folder: Path, progress: Progress) -> dict[str, Any]:
     """
     record = opened(folder, _record(audit))
     work = ShardAudit(audit.classifier, audit.requests, audit.config)
-    work.portions = Portions(record["batch_size"] or _tried_out(work, progress))
+    work.portions = started(
+        record, work.rehearse, noise(work.classifier, LARGEST, audit.config.seed), progress
+    )
     go_on(folder, record, audit.items, audit.config.shard_size, work, work.portions, progress, "auditing")
     total = len(audit.items)
     progress(total, total, "choosing examples")
@@ -98,13 +100,6 @@ def run(audit: Audit, folder: Path, progress: Progress) -> dict[str, Any]:
     summary = write_summary(folder, audit.config.seed)
     write_json(folder / "run.json", record | {"status": "finished"})
     return summary
-
-
-def _tried_out(work: ShardAudit, progress: Progress) -> int:
-    """The number of images at a time that suits the machine."""
-    progress(0, 1, "finding a batch size")
-    images = noise(work.classifier, LARGEST, work.config.seed)
-    return good_size(lambda n: work.rehearse(images[:n]))
 
 
 def _record(audit: Audit) -> dict[str, Any]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from heatlift.data import Item
 from heatlift.errors import HeatliftError, first_line
-from heatlift.portions import Portions
+from heatlift.portions import Portions, good_size
 from heatlift.run import plan
 from heatlift.run.local import Progress, Work, run_shards
 from heatlift.run.record import read_record, write_json
@@ -55,6 +57,23 @@ def _identity(record: dict[str, Any]) -> dict[str, Any]:
     for part, passed_over in (("config", SPELLINGS), ("data", ("path",))):
         kept[part] = {key: value for key, value in (kept[part] or {}).items() if key not in passed_over}
     return kept
+
+
+def started(
+    record: dict[str, Any], rehearse: Callable[[Tensor], object], images: Tensor, progress: Progress
+) -> Portions:
+    """How many images go at a time: as on record, or, where that is left open, what suits the machine.
+
+    Args:
+        record: the run's.
+        rehearse: does to some images what takes the most memory.
+        images: as many as may go at a time, (n, 3, h, w).
+        progress: hears of it.
+    """
+    if record["batch_size"] is None:
+        progress(0, 1, "finding a batch size")
+        return Portions(good_size(lambda n: rehearse(images[:n])))
+    return Portions(record["batch_size"])
 
 
 def go_on(

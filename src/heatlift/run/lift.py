@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import heatlift
+from heatlift.applicability import noise
 from heatlift.classifier import Classifier
 from heatlift.data import Dataset, Item, find_images
 from heatlift.errors import HeatliftError
-from heatlift.portions import LARGEST, Portions, good_size
+from heatlift.portions import LARGEST
 from heatlift.run import plan
-from heatlift.run.folder import NOT_BEGUN, go_on, opened
+from heatlift.run.folder import NOT_BEGUN, go_on, opened, started
 from heatlift.run.lift_shard import LiftShard
 from heatlift.run.lift_summary import write_lift_summary
 from heatlift.run.local import Progress
@@ -67,7 +68,10 @@ def prepare_lift(config: LiftConfig, command: Sequence[str] = ()) -> LiftRun:
         )
     verifier = None
     if config.verify_on is not None:
-        classes = config.num_classes if config.verify_weights != "default" else None
+        # Weights of one's own do not say how many classes they are for.
+        classes = None
+        if config.verify_weights != "default":
+            classes = config.num_classes or classifier.num_classes
         verifier = load(config.verify_on, config.verify_weights, num_classes=classes, seed=config.seed)
         if verifier.num_classes != classifier.num_classes:
             raise HeatliftError(
@@ -89,8 +93,8 @@ def run_lift(lift: LiftRun, folder: Path, progress: Progress) -> dict[str, Any]:
     record = opened(folder, _record(lift))
     count = {"all": len(lift.items), "none": 0}.get(str(config.keep_steps), config.keep_steps)
     kept = frozenset(item.name for item in lift.items[: int(count)])
-    size = record["batch_size"] or good_size(_rehearsal(lift.classifier), LARGEST)
-    work = LiftShard(lift.classifier, lift.verifier, config, folder, kept, Portions(size))
+    work = LiftShard(lift.classifier, lift.verifier, config, folder, kept)
+    work.portions = started(record, work.rehearse, noise(lift.classifier, LARGEST, config.seed), progress)
     total, through = len(lift.items), 0
 
     def told(done: int, total: int, step: str) -> None:
@@ -105,17 +109,6 @@ def run_lift(lift: LiftRun, folder: Path, progress: Progress) -> dict[str, Any]:
     summary = write_lift_summary(folder, config.seed)
     write_json(folder / "run.json", record | {"status": "finished"})
     return summary
-
-
-def _rehearsal(classifier: Classifier) -> Any:
-    """One forward and backward pass of some images, for the clock."""
-    import torch
-
-    def rehearse(n: int) -> None:
-        images = torch.rand(n, 3, *classifier.framing.crop).to(classifier.device).requires_grad_()
-        torch.autograd.grad(classifier(images).sum(), images)
-
-    return rehearse
 
 
 def _record(lift: LiftRun) -> dict[str, Any]:

@@ -66,6 +66,11 @@ class LiftShard:
                 self._lift(batch, tables)
         return tables
 
+    def rehearse(self, images: Tensor) -> None:
+        """Do to some images (n, 3, h, w) what takes the most memory in a lift."""
+        inputs = images.to(self.classifier.device).requires_grad_()
+        torch.autograd.grad(self.classifier(inputs).sum(), inputs)
+
     def _lift(self, batch: Batch, tables: dict[str, Rows]) -> None:
         try:
             logits = logits_of(self.classifier.in_float32().unfolded(), batch.images, self.portions)
