@@ -114,6 +114,46 @@ def test_steps_are_kept_of_a_sample_or_not_at_all(data: Path, tmp_path: Path) ->
     assert rows(tmp_path / "some") == rows(tmp_path / "none")
 
 
+def test_images_that_are_left_out_do_not_use_up_those_that_are_kept(data: Path, tmp_path: Path) -> None:
+    for include in ("correct", "wrong"):
+        lifted(data, tmp_path / include, include=include, keep_steps=2)
+        assert len(Evolutions(tmp_path / include).images()) == 2
+
+
+def test_several_networks_are_convinced_at_once(data: Path, tmp_path: Path) -> None:
+    settings = {"method": "spotlight", "steps": 5, "resolution": 4, "shift": 2}
+    others = ("networks:small_with_a_norm",)
+    summary = lifted(data, tmp_path / "run", also=others, **settings)
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert [about["spec"] for about in record["also"]] == list(others)
+    assert summary["run"]["also"] == record["also"]
+    found = rows(tmp_path / "run")
+    clf, other = hl.load("networks:small"), hl.load("networks:small_with_a_norm")
+    row = found["ant/0.png"]
+    x = decode(data / "ant" / "0.png", clf.framing).unsqueeze(0).float() / 255
+    method = hl.Spotlight(steps=5, resolution=4, shift=2)
+    expected = method(clf, x, torch.tensor([row["label"]]), others=[other])
+    alone = method(clf, x, torch.tensor([row["label"]]))
+    assert row["co"] == pytest.approx(float(expected.score), abs=1e-4)
+    assert abs(row["co"] - float(alone.score)) > 1e-3
+
+
+def test_networks_that_can_t_take_part_are_refused(data: Path, tmp_path: Path) -> None:
+    other, spot = "networks:small_with_a_norm", {"method": "spotlight"}
+    for settings, words in (
+        ({"also": (other,)}, "--also is for --method spotlight"),
+        (
+            spot | {"also": (other,), "also_weights": ("default", "default")},
+            "--also-weights is given 2 times",
+        ),
+        (spot | {"also": (other,), "verify_on": other}, "is a network that is lifted"),
+        ({"verify_on": "networks:small"}, "is a network that is lifted"),
+        (spot | {"also": ("demo",)}, "they must be the same"),
+    ):
+        with pytest.raises(hl.HeatliftError, match=words):
+            lifted(data, tmp_path / "run", **settings)
+
+
 def test_a_batch_size_is_found_and_kept(data: Path, tmp_path: Path) -> None:
     lifted(data, tmp_path / "run", batch_size="auto", limit=4, max_steps=1)
     found = json.loads((tmp_path / "run" / "run.json").read_text())["batch_size"]
@@ -171,7 +211,8 @@ def test_what_the_second_network_can_t_say_is_absent(data: Path, tmp_path: Path)
     folder = class_folders(tmp_path / "data", each=4)
     Image.new("RGB", (40, 40)).save(folder / "ant" / "black.png")
     other = "networks:returns_nan_for_dark_images"
-    summary = lifted(folder, tmp_path / "run", verify_on=other, max_steps=0)
+    own = "networks:small_with_a_norm"
+    summary = lifted(folder, tmp_path / "run", model=own, verify_on=other, max_steps=0)
     found = rows(tmp_path / "run")
     assert found["ant/black.png"]["status"] == "ok"
     assert found["ant/black.png"]["p_verify_before"] is None

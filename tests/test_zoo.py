@@ -172,7 +172,7 @@ def test_weights_that_do_not_fit_are_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "options", "message"),
     [
-        ("resnet34", {}, "unknown model 'resnet34': give demo, demo-lite2, torchvision:NAME"),
+        ("resnet34", {}, "unknown model 'resnet34': give demo, demo-lite1, demo-lite2, torchvision:NAME"),
         ("demo:x", {}, "unknown model"),
         ("torchvision:", {}, "unknown model"),
         ("torchvision:resnet33", {}, "did you mean resnet34"),

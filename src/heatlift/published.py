@@ -41,7 +41,7 @@ class Found:
 
 
 def from_demo(size: int, name: str, weights: str, num_classes: int | None) -> Found:
-    """EfficientNet-Lite0 or -Lite2 on ImageNet; their converted weights expect pixels less 127, over 128."""
+    """EfficientNet-Lite0, -1 or -2 on ImageNet; their converted weights expect pixels less 127, over 128."""
     import timm
 
     spec = f"tf_efficientnet_lite{size}"

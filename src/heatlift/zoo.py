@@ -18,7 +18,9 @@ from heatlift.published import Found, from_demo, from_timm, from_torchvision
 from heatlift.types import Framing
 from heatlift.weights import load_weights
 
-KINDS = "demo, demo-lite2, torchvision:NAME, timm:NAME, hf:ID, hf:FOLDER or package.module:function"
+KINDS = (
+    "demo, demo-lite1, demo-lite2, torchvision:NAME, timm:NAME, hf:ID, hf:FOLDER or package.module:function"
+)
 
 
 def load(
@@ -37,7 +39,8 @@ def load(
     """Load a classifier by name, with the preprocessing of its own configuration.
 
     Args:
-        spec: ``demo`` or ``demo-lite2`` (EfficientNet-Lite0, -Lite2 on ImageNet, no download),
+        spec: ``demo``, ``demo-lite1`` or ``demo-lite2`` (EfficientNet-Lite0, -1, -2 on ImageNet, no
+            download),
             ``torchvision:NAME``, ``timm:NAME``,
             ``hf:ID`` or ``hf:FOLDER`` of Hugging Face's transformers, or ``package.module:function`` of
             your own that returns an ``nn.Module`` or a ``Classifier``.
@@ -138,7 +141,7 @@ def _from_hugging_face(name: str, weights: str, num_classes: int | None) -> Foun
     return from_hugging_face(name, weights, num_classes)
 
 
-_DEMOS = {"demo": 0, "demo-lite2": 2}
+_DEMOS = {"demo": 0, "demo-lite1": 1, "demo-lite2": 2}
 """Bundled networks: which EfficientNet-Lite each is."""
 
 _SOURCES: Mapping[str, Callable[[str, str, int | None], Found]] = {

@@ -36,6 +36,17 @@ def lift(
     target: Annotated[
         str, typer.Option(metavar="CLASS", help="The class that is raised: label, predicted, or a number.")
     ] = "label",
+    also: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SPEC",
+            help="spotlight: a further network of the same classes, convinced along with it; repeatable.",
+        ),
+    ] = None,
+    also_weights: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE|default", help="Weights of the --also networks, in their order."),
+    ] = None,
     verify_on: Annotated[
         str | None,
         typer.Option(
@@ -107,6 +118,8 @@ def lift(
         method=method,
         include=include,
         target=options.number_or(target),
+        also=tuple(also or ()),
+        also_weights=tuple(also_weights or ()),
         verify_on=verify_on,
         verify_weights=verify_weights,
         keep_steps=options.number_or(keep_steps),

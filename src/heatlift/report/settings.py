@@ -34,6 +34,7 @@ def sections(run: Finished) -> tuple[Section, ...]:
     """Model, data, settings, throughput and versions, those that run.json has."""
     contents = {
         "Model": run.section("model"),
+        **{f"Lifted along: {about.get('name')}": about for about in run.run.get("also") or ()},
         "Second network": run.section("verify"),
         "Data": run.section("data"),
         "Settings": run.section("config"),

@@ -19,10 +19,10 @@ from heatlift.run.local import Progress, Work, run_shards
 from heatlift.run.record import read_record, write_json
 from heatlift.run.tables import TABLES, parts
 
-IDENTITY = ("kind", "version", "config", "model", "verify", "data", "code", "packages")
+IDENTITY = ("kind", "version", "config", "model", "also", "verify", "data", "code", "packages")
 """What must be the same for a run to go on: with anything else the tables would mix two runs."""
 
-SPELLINGS = ("data", "weights", "verify_weights", "classes")
+SPELLINGS = ("data", "weights", "also_weights", "verify_weights", "classes")
 """Settings that are paths: what they lead to is compared, not how they are written."""
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
+
+import torch
 
 import heatlift
 from heatlift.applicability import noise
@@ -22,7 +25,6 @@ from heatlift.run.plan import LiftConfig
 from heatlift.run.record import package_versions, write_json
 from heatlift.run.tables import FORMAT
 from heatlift.weights import weights_digest
-from heatlift.zoo import load
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class LiftRun:
     Attributes:
         config: the settings.
         classifier: the network, loaded.
+        others: networks that are lifted along with it.
         verifier: the network that takes no part, where one is asked.
         data: all images found.
         items: those that the run is about, in order.
@@ -40,6 +43,7 @@ class LiftRun:
 
     config: LiftConfig
     classifier: Classifier
+    others: Sequence[Classifier]
     verifier: Classifier | None
     data: Dataset
     items: Sequence[Item]
@@ -52,7 +56,15 @@ def lift_configured(**settings: Any) -> LiftConfig:
     Raises:
         HeatliftError: an unknown or impossible setting, in one line.
     """
-    return plan.validated(LiftConfig, settings)
+    config = plan.validated(LiftConfig, settings)
+    if config.also and config.method != "spotlight":
+        raise HeatliftError("--also is for --method spotlight: GAX raises the score of one network")
+    if len(config.also_weights) > len(config.also):
+        raise HeatliftError(
+            f"--also-weights is given {len(config.also_weights)} times, --also {len(config.also)}: "
+            "give them in pairs, in the same order"
+        )
+    return config
 
 
 def prepare_lift(config: LiftConfig, command: Sequence[str] = ()) -> LiftRun:
@@ -66,21 +78,20 @@ def prepare_lift(config: LiftConfig, command: Sequence[str] = ()) -> LiftRun:
         raise HeatliftError(
             f"--target {config.target}: the network has classes 0 to {classifier.num_classes - 1}"
         )
+    others = [
+        plan.another("--also", spec, weights, config, classifier)
+        for spec, weights in zip_longest(config.also, config.also_weights, fillvalue="default")
+    ]
     verifier = None
     if config.verify_on is not None:
-        # Weights of one's own do not say how many classes they are for.
-        classes = None
-        if config.verify_weights != "default":
-            classes = config.num_classes or classifier.num_classes
-        verifier = load(config.verify_on, config.verify_weights, num_classes=classes, seed=config.seed)
-        if verifier.num_classes != classifier.num_classes:
+        verifier = plan.another("--verify-on", config.verify_on, config.verify_weights, config, classifier)
+        if any(_same(verifier, network) for network in (classifier, *others)):
             raise HeatliftError(
-                f"--verify-on {config.verify_on} has {verifier.num_classes} classes, {classifier.name} "
-                f"{classifier.num_classes}: they must be the same"
+                f"--verify-on {config.verify_on} is a network that is lifted: give one that takes no part"
             )
     data = find_images(config.data, classifier.num_classes, classifier.classes)
     items = data.shuffled(config.seed)[: config.limit]
-    return LiftRun(config, classifier, verifier, data, items, command)
+    return LiftRun(config, classifier, others, verifier, data, items, command)
 
 
 def run_lift(lift: LiftRun, folder: Path, progress: Progress) -> dict[str, Any]:
@@ -93,7 +104,7 @@ def run_lift(lift: LiftRun, folder: Path, progress: Progress) -> dict[str, Any]:
     record = opened(folder, _record(lift))
     count = {"all": len(lift.items), "none": 0}.get(str(config.keep_steps), config.keep_steps)
     kept = frozenset(item.name for item in lift.items[: int(count)])
-    work = LiftShard(lift.classifier, lift.verifier, config, folder, kept)
+    work = LiftShard(lift.classifier, lift.others, lift.verifier, config, folder, kept)
     work.portions = started(record, work.rehearse, noise(lift.classifier, LARGEST, config.seed), progress)
     total, through = len(lift.items), 0
 
@@ -121,6 +132,7 @@ def _record(lift: LiftRun) -> dict[str, Any]:
         "command": list(lift.command),
         "config": config.model_dump(mode="json"),
         "model": _described(config.model, lift.classifier),
+        "also": [_described(spec, other) for spec, other in zip(config.also, lift.others, strict=True)],
         "verify": None if lift.verifier is None else _described(str(config.verify_on), lift.verifier),
         "data": {
             "path": str(Path(config.data).resolve()),
@@ -132,6 +144,13 @@ def _record(lift: LiftRun) -> dict[str, Any]:
         "batch_size": None if config.batch_size == "auto" else config.batch_size,
         "timing": dict(NOT_BEGUN),
     }
+
+
+def _same(one: Classifier, other: Classifier) -> bool:
+    """Whether two classifiers are one network: they say the same of noise."""
+    images = noise(one, 2, seed=0)
+    with torch.no_grad():
+        return torch.equal(one(images).cpu(), other(other.resized(images)).cpu())
 
 
 def _described(spec: str, classifier: Classifier) -> Mapping[str, Any]:

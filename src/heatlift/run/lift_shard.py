@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +37,18 @@ class LiftShard:
 
     Args:
         classifier: the network.
+        others: networks that are convinced along with it, by a spotlight.
         verifier: the network that takes no part and says what it thinks of the result.
         config: the settings.
         folder: the run's.
-        kept: names of the images whose heatmaps and steps are kept.
+        kept: names of images; as many of a shard as it has of these have their heatmaps and steps kept,
+            the first that are lifted.
         portions: how many images go at a time.
         heard: hears after every step about how many of the shard's images are through.
     """
 
     classifier: Classifier
+    others: Sequence[Classifier]
     verifier: Classifier | None
     config: LiftConfig
     folder: Path
@@ -55,6 +59,7 @@ class LiftShard:
     def __post_init__(self) -> None:
         # Once for all shards.
         self.classifier = folded(self.classifier)
+        self.others = [folded(other) for other in self.others]
 
     def __call__(self, items: Sequence[Item]) -> dict[str, Rows]:
         """Rows of the tables ``lift`` and ``evolutions`` for all items, lifted or not."""
@@ -63,7 +68,7 @@ class LiftShard:
             for item, reason in batch.failed:
                 tables["lift"].append(self._row(item, reason))
             if batch.items:
-                self._lift(batch, tables)
+                self._lift(batch, sum(item.name in self.kept for item in items), tables)
         return tables
 
     def rehearse(self, images: Tensor) -> None:
@@ -71,7 +76,7 @@ class LiftShard:
         inputs = images.to(self.classifier.device).requires_grad_()
         torch.autograd.grad(self.classifier(inputs).sum(), inputs)
 
-    def _lift(self, batch: Batch, tables: dict[str, Rows]) -> None:
+    def _lift(self, batch: Batch, keep: int, tables: dict[str, Rows]) -> None:
         try:
             logits = logits_of(self.classifier.in_float32().unfolded(), batch.images, self.portions)
             predicted = logits.argmax(dim=1).tolist()
@@ -87,7 +92,7 @@ class LiftShard:
                 return
             items, images = [batch.items[i] for i in chosen], batch.images[chosen]
             target = torch.tensor([self._target(batch.items[i], predicted[i]) for i in chosen])
-            recorders = {i: Recorder(self._scale()) for i, item in enumerate(items) if item.name in self.kept}
+            recorders = {i: Recorder(self._scale()) for i in range(min(keep, len(items)))}
 
             def observe(step: int, rows: Tensor, decoded: Tensor) -> None:
                 for row, heatmap in zip(rows.tolist(), decoded, strict=True):
@@ -119,13 +124,14 @@ class LiftShard:
             Evolutions(self.folder).write(items[row].name, heatmap, recorder, self.config.method)
             _write_original(self.folder, items[row].name, images[row])
 
-    def _method(self) -> GAX | Spotlight:
+    def _method(self) -> Callable[..., Lift]:
         method = GAX if self.config.method == "gax" else Spotlight
         # The settings have the same names.
         chosen = {
             f.name: getattr(self.config, f.name) for f in fields(method) if hasattr(self.config, f.name)
         }
-        return method(**chosen | {"batch_size": self.portions.size})
+        configured = method(**chosen | {"batch_size": self.portions.size})
+        return configured if isinstance(configured, GAX) else partial(configured, others=self.others)
 
     def _scale(self) -> float:
         """At least the largest value that a heatmap can have; a spotlight's 1, no change, is a level."""

@@ -69,7 +69,7 @@ def summarise_lift(run: Path, seed: int = 0) -> dict[str, Any]:
         "kind": "lift",
         "run": {
             name: record.get(name)
-            for name in ("version", "command", "config", "model", "verify", "data", "packages")
+            for name in ("version", "command", "config", "model", "also", "verify", "data", "packages")
         }
         | (record.get("timing") or {}),
         "counts": {
