@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from heatlift import Classifier, HeatliftError, Spotlight
-from heatlift.spotlight import viewed
+from heatlift.views import viewed
 from networks import classifier
 from pictures import photographs
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from heatlift.score import co_score as co_score
     from heatlift.spotlight import Spotlight as Spotlight
     from heatlift.types import Framing as Framing
+    from heatlift.undesirable import Undesirable as Undesirable
+    from heatlift.undesirable import UndesirablePixels as UndesirablePixels
     from heatlift.zoo import load as load
 
 _HOMES = {
@@ -41,6 +43,8 @@ _HOMES = {
     "Lift": "lift",
     "Refused": "errors",
     "Spotlight": "spotlight",
+    "Undesirable": "undesirable",
+    "UndesirablePixels": "undesirable",
     "attribute": "attribution",
     "augment": "augmentation",
     "co_per_step": "figures",

@@ -75,6 +75,40 @@ def class_probability(logits: Tensor, classes: Tensor) -> Tensor:
     return logits.softmax(dim=1).gather(1, classes.long().unsqueeze(1)).squeeze(1)
 
 
+def log_remainder(logits: Tensor, classes: Tensor) -> Tensor:
+    """Logarithm of the softmax probability of all classes but one: logits (n, C), classes (n,) -> (n,).
+
+    Not by way of 1 - p, which is 0 in float32 where the network is sure.
+    """
+    others = logits.scatter(1, classes.long().unsqueeze(1), -torch.inf)
+    return others.logsumexp(dim=1) - logits.logsumexp(dim=1)
+
+
+def relative_improvement(before: Tensor, after: Tensor, classes: Tensor) -> Tensor:
+    """Relative improvement phi: the part of what was missing to certainty that was gained, in per cent.
+
+    ``100 (f(Q) - f(x)) / (1 - f(x))``, f the class's softmax probability (Kang 2019, eq. 8), computed as
+    ``100 (1 - r(Q) / r(x))``, r the probability of the other classes. 0 where nothing changed, 100 at
+    certainty; it has no lower bound where f(x) is near 1.
+
+    Args:
+        before: raw logits of the images x, (n, C).
+        after: raw logits of the perturbed images Q, (n, C).
+        classes: (n,) integers in [0, C).
+
+    Returns:
+        (n,) up to 100.
+
+    Example:
+        >>> import torch
+        >>> even, sure = torch.zeros(1, 2), torch.tensor([[0.0, 40.0]])
+        >>> relative_improvement(even, sure, torch.tensor([1]))
+        tensor([100.])
+    """
+    gained = log_remainder(after, classes) - log_remainder(before, classes)
+    return 100 * (1 - gained.exp())
+
+
 def confidence_measures(logits: Tensor) -> dict[str, Tensor]:
     """The measures of confidence that need nothing but the logits (n, C), each (n,).
 

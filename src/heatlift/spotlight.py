@@ -16,8 +16,8 @@ from heatlift.optimise import Given, Observer, Optimiser, Parameters, Problem, P
 from heatlift.portions import Portions
 from heatlift.precision import Precision
 from heatlift.score import logit_gain
-from heatlift.streams import digest, image_seed
 from heatlift.types import Target
+from heatlift.views import drawn_views, viewed
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,8 @@ class Spotlight:
             portions=portions,
         )
         x = subjects.images
-        given = {"x": x, "target": subjects.target, "before": subjects.logits, "views": self._views(x)}
+        views = drawn_views(x, (self.steps + 1, self.views), self.shift, self.mirror, self.seed)
+        given = {"x": x, "target": subjects.target, "before": subjects.logits, "views": views}
         start = x.new_zeros(len(x), 3 if self.colour else 1, self.resolution, self.resolution)
         found = optimiser((start,), given, observe, progress)
         heatmaps = self._decode(found.parameters, given)
@@ -138,31 +139,3 @@ class Spotlight:
         losses = torch.stack([F.cross_entropy(view, target, reduction="none") for view in seen])
         score = logit_gain(given["before"], seen[0], target)
         return losses.mean(dim=0) + self.penalty * change, score
-
-    def _views(self, images: Tensor) -> Tensor:
-        """Shift down, shift right, mirrored or not, for every image, step and view: (n, steps + 1, v, 3)."""
-        size, drawn = (self.steps + 1, self.views), []
-        for image in images:
-            stream = torch.Generator().manual_seed(image_seed(self.seed, digest(image), "views"))
-            shifts = torch.randint(-self.shift, self.shift + 1, (*size, 2), generator=stream)
-            mirrored = torch.randint(0, 2 if self.mirror else 1, (*size, 1), generator=stream)
-            drawn.append(torch.cat([shifts, mirrored], dim=-1))
-        return torch.stack(drawn).to(images.device)
-
-
-def viewed(images: Tensor, views: Tensor, margin: int) -> Tensor:
-    """Images shifted and mirrored, their edges carried on: (n, c, h, w) -> the same shape.
-
-    Args:
-        images: (n, c, h, w).
-        views: shift down and right in pixels, and 1 for mirrored, (n, 3) integers.
-        margin: the largest shift.
-    """
-    height, width = images.shape[2:]
-    padded = F.pad(images, (margin,) * 4, mode="replicate") if margin else images
-    seen = []
-    for image, (down, right, mirrored) in zip(padded, views.tolist(), strict=True):
-        top, left = margin - down, margin - right
-        part = image[:, top : top + height, left : left + width]
-        seen.append(part.flip(2) if mirrored else part)
-    return torch.stack(seen)

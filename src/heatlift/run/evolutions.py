@@ -71,7 +71,7 @@ class Recorder:
         self._last = np.zeros((), np.int8)
 
     def add(self, frame: NDArray[np.float32], step: int | None = None) -> None:
-        """Keep the heatmap (3, h, w) of a step; by default of the one after the last kept, from 0.
+        """Keep the heatmap (c, h, w) of a step; by default of the one after the last kept, from 0.
 
         Raises:
             HeatliftError: a heatmap that is not finite or not of the first one's shape, or a step that
@@ -112,12 +112,12 @@ class Evolutions:
 
         Args:
             image: the image's name, unique in the run.
-            final: (3, h, w), finite; its largest values are kept to 11 bits.
+            final: (c, h, w), finite; its largest values are kept to 11 bits.
             recorder: the evolution; None or an empty one for none.
             method: what made the heatmap.
 
         Raises:
-            HeatliftError: a heatmap that is not finite, not (3, h, w), or not of its evolution's shape.
+            HeatliftError: a heatmap that is not finite, not (c, h, w), or not of its evolution's shape.
         """
         _check(f"the heatmap of '{image}'", final, recorder.shape if recorder else None)
         _begin(self.store)
@@ -138,7 +138,7 @@ class Evolutions:
         return sorted(_attributes(f)["image"] for f in self.store.glob("[!.]*") if f.is_dir())
 
     def final(self, image: str) -> NDArray[np.float32]:
-        """An image's heatmap, (3, h, w), in its own unit.
+        """An image's heatmap, (c, h, w), in its own unit.
 
         Raises:
             HeatliftError: no such image, or it is damaged.
@@ -156,7 +156,7 @@ class Evolutions:
         return list(self._kept(image)["steps"])
 
     def frame(self, image: str, step: int) -> NDArray[np.float32]:
-        """The heatmap (3, h, w) at a step, within half a level (scale / 160) unless clipped.
+        """The heatmap (c, h, w) at a step, within half a level (scale / 160) unless clipped.
 
         Raises:
             HeatliftError: no such image or step, or it is damaged.
@@ -182,8 +182,9 @@ class Evolutions:
 
 
 def _check(what: str, heatmap: NDArray[Any], shape: tuple[int, ...] | None) -> None:
-    if heatmap.shape != (shape or (3, *heatmap.shape[-2:])) or not heatmap.size:
-        raise HeatliftError(f"{what} has shape {heatmap.shape}: expected {shape or '(3, h, w)'}")
+    fits = heatmap.ndim == 3 and heatmap.shape[0] in (1, 3) and heatmap.size
+    if not fits or heatmap.shape != (shape or heatmap.shape):
+        raise HeatliftError(f"{what} has shape {heatmap.shape}: expected {shape or '(3, h, w) or (1, h, w)'}")
     if not np.isfinite(heatmap).all():
         raise HeatliftError(f"{what} is not finite: keep only those that are")
 

@@ -80,17 +80,61 @@ EVOLUTIONS = pa.schema(
     ]
 )
 
+UNDESIRABLE = pa.schema(
+    [
+        ("image", pa.string()),
+        ("label", pa.int32()),
+        ("target", pa.int32()),  # the class that the mask is about
+        ("factor", pa.string()),  # target | non_target | none
+        ("trial", pa.int32()),  # from 0; each starts elsewhere
+        ("p_before", pa.float64()),  # softmax probability of the target
+        ("p_after", pa.float64()),  # the same for Q = x M' + g(x) (1 - M')
+        ("remainder", pa.float64()),  # 1 - p_before, also where that is too small for 1 - p
+        ("phi", pa.float64()),  # relative improvement in per cent, up to 100
+        ("area", pa.float64()),  # share of the pixels with 1 - M' above 0.6
+        ("max_magnitude", pa.float64()),  # largest 1 - M'
+        ("predicted_before", pa.int32()),
+        ("predicted_after", pa.int32()),
+        ("p_blob", pa.float64()),  # control: a random blob of the same area; null where that is 0
+        ("phi_blob", pa.float64()),
+        ("p_blur", pa.float64()),  # control: nothing kept, the whole of g(x)
+        ("phi_blur", pa.float64()),
+        ("p_verify_before", pa.float64()),  # on the network that took no part; null without one
+        ("p_verify_after", pa.float64()),
+        ("predicted_verify_before", pa.int32()),
+        ("predicted_verify_after", pa.int32()),
+        ("status", pa.string()),
+    ]
+)
+
+AGREEMENT = pa.schema(
+    [
+        ("image", pa.string()),
+        ("factor", pa.string()),
+        ("first", pa.int32()),  # two trials
+        ("second", pa.int32()),
+        ("iou", pa.float64()),  # of the pixels with 1 - M' above 0.6; null where both masks have none
+        ("iou_top", pa.float64()),  # of the 4% where 1 - M' is largest; null for a flat mask
+        ("correlation", pa.float64()),  # Pearson's, of 1 - M'; null for a flat mask
+        ("spearman", pa.float64()),
+        ("ssim", pa.float64()),
+    ]
+)
+
 SCHEMAS: Mapping[str, pa.Schema] = {
     "predictions": PREDICTIONS,
     "scores": SCORES,
     "lift": LIFT,
     "evolutions": EVOLUTIONS,
+    "undesirable": UNDESIRABLE,
+    "agreement": AGREEMENT,
 }
 
 
 TABLES: Mapping[str, tuple[str, ...]] = {
     "audit": ("predictions", "scores"),
     "lift": ("lift", "evolutions"),
+    "undesirable": ("undesirable", "agreement"),
 }
 """The tables of each kind of run."""
 
