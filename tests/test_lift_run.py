@@ -146,8 +146,8 @@ def test_networks_that_can_t_take_part_are_refused(data: Path, tmp_path: Path) -
             spot | {"also": (other,), "also_weights": ("default", "default")},
             "--also-weights is given 2 times",
         ),
-        (spot | {"also": (other,), "verify_on": other}, "is a network that is lifted"),
-        ({"verify_on": "networks:small"}, "is a network that is lifted"),
+        (spot | {"also": (other,), "verify_on": other}, "is a network that takes part"),
+        ({"verify_on": "networks:small"}, "is a network that takes part"),
         (spot | {"also": ("demo",)}, "they must be the same"),
     ):
         with pytest.raises(hl.HeatliftError, match=words):

@@ -150,7 +150,7 @@ def lift(
         seed=seed,
     )
     prepared = prepare_lift(config, command=["heatlift", *sys.argv[1:]])
-    classifier = prepared.classifier
+    classifier = prepared.networks.classifier
     print(f"{classifier.name}: {classifier.num_classes} classes, {len(prepared.items)} images")
     with progress.shown() as shown:
         summary = run_lift(prepared, out, shown)

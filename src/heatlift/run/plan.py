@@ -48,7 +48,19 @@ class AuditConfig(RunConfig):
     clip: bool = False
 
 
-class LiftConfig(RunConfig):
+class OptimisingConfig(RunConfig):
+    """What every run is told that optimises something for each image."""
+
+    include: Literal["correct", "wrong", "all"] = "all"
+    target: int | Literal["predicted", "label"] = "predicted"
+    also: tuple[str, ...] = ()
+    also_weights: tuple[str, ...] = ()
+    verify_on: str | None = None
+    verify_weights: str = "default"
+    keep_steps: Annotated[int, Field(ge=0)] | Literal["all", "none"] = 4
+
+
+class LiftConfig(OptimisingConfig):
     """Everything that decides the figures of a lift run; GAX and spotlight each read their own settings."""
 
     method: Literal["gax", "spotlight"] = "gax"
@@ -68,11 +80,6 @@ class LiftConfig(RunConfig):
     views: int = Field(1, ge=1)
     shift: int = Field(8, ge=0, le=256)
     lr: float = Field(0.1, gt=0)
-    also: tuple[str, ...] = ()
-    also_weights: tuple[str, ...] = ()
-    verify_on: str | None = None
-    verify_weights: str = "default"
-    keep_steps: Annotated[int, Field(ge=0)] | Literal["all", "none"] = 4
 
 
 _REASONS = {
@@ -148,30 +155,6 @@ def loaded(config: RunConfig) -> Classifier:
         seed=config.seed,
         precision=config.precision,
     )
-
-
-def another(option: str, spec: str, weights: str, config: RunConfig, classifier: Classifier) -> Classifier:
-    """A further network of a run, of the same classes as its own.
-
-    Args:
-        option: that asks for it.
-        spec: the network.
-        weights: of it.
-        config: the run's.
-        classifier: the run's own network.
-
-    Raises:
-        HeatliftError: it can't be loaded, or has other classes.
-    """
-    # Weights of one's own do not say how many classes they are for.
-    classes = config.num_classes or classifier.num_classes if weights != "default" else None
-    network = load(spec, weights, num_classes=classes, seed=config.seed)
-    if network.num_classes != classifier.num_classes:
-        raise HeatliftError(
-            f"{option} {spec} has {network.num_classes} classes, {classifier.name} "
-            f"{classifier.num_classes}: they must be the same"
-        )
-    return network
 
 
 def shards(items: Sequence[Item], size: int) -> list[Sequence[Item]]:

@@ -1,0 +1,141 @@
+"""A run that optimises something for each image, from its configuration to a finished folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import heatlift
+from heatlift.applicability import noise
+from heatlift.data import Dataset, Item, find_images
+from heatlift.errors import HeatliftError
+from heatlift.portions import LARGEST
+from heatlift.run import plan
+from heatlift.run.folder import NOT_BEGUN, go_on, opened, started
+from heatlift.run.local import Progress
+from heatlift.run.networks import Networks
+from heatlift.run.optimising_shard import OptimisingShard, Task
+from heatlift.run.plan import OptimisingConfig
+from heatlift.run.record import package_versions, write_json
+from heatlift.run.tables import FORMAT
+
+Config = TypeVar("Config", bound=OptimisingConfig)
+
+
+@dataclass(frozen=True)
+class Prepared(Generic[Config]):
+    """A run that can start: everything that could be wrong with its inputs has been checked.
+
+    Attributes:
+        config: the settings.
+        networks: loaded.
+        data: all images found.
+        items: those that the run is about, in order.
+        command: the command line, for the record.
+    """
+
+    config: Config
+    networks: Networks
+    data: Dataset
+    items: Sequence[Item]
+    command: Sequence[str]
+
+
+def configured(kind: type[Config], settings: Mapping[str, Any]) -> Config:
+    """A configuration from settings of any origin.
+
+    Raises:
+        HeatliftError: an unknown or impossible setting, in one line.
+    """
+    config = plan.validated(kind, settings)
+    if len(config.also_weights) > len(config.also):
+        raise HeatliftError(
+            f"--also-weights is given {len(config.also_weights)} times, --also {len(config.also)}: "
+            "give them in pairs, in the same order"
+        )
+    return config
+
+
+def prepared(config: Config, command: Sequence[str]) -> Prepared[Config]:
+    """Load the networks and find the images.
+
+    Raises:
+        HeatliftError: whatever stands in the way of the run, in one line.
+    """
+    networks = Networks.load(config)
+    classifier = networks.classifier
+    if isinstance(config.target, int) and not 0 <= config.target < classifier.num_classes:
+        raise HeatliftError(
+            f"--target {config.target}: the network has classes 0 to {classifier.num_classes - 1}"
+        )
+    data = find_images(config.data, classifier.num_classes, classifier.classes)
+    return Prepared(config, networks, data, data.shuffled(config.seed)[: config.limit], command)
+
+
+def carried_out(
+    kind: str,
+    run: Prepared[Any],
+    task: Task,
+    summarise: Callable[[Path, int], dict[str, Any]],
+    folder: Path,
+    progress: Progress,
+    doing: str,
+) -> dict[str, Any]:
+    """Do what is missing of a run in a folder and summarise it; returns the summary.
+
+    Args:
+        kind: of run.
+        run: prepared.
+        task: what is done to the images that are chosen.
+        summarise: writes the summary, given the folder and the seed.
+        folder: the run's.
+        progress: hears how far it is.
+        doing: what is going on, in a word.
+
+    Raises:
+        HeatliftError: the folder holds something else, or a run with another configuration.
+    """
+    config, classifier = run.config, run.networks.classifier
+    record = opened(folder, _record(kind, run))
+    count = {"all": len(run.items), "none": 0}.get(str(config.keep_steps), config.keep_steps)
+    kept = frozenset(item.name for item in run.items[: int(count)])
+    work = OptimisingShard(classifier, config, task, kept)
+    work.portions = started(record, work.rehearse, noise(classifier, LARGEST, config.seed), progress)
+    total, through = len(run.items), 0
+
+    def told(done: int, total: int, step: str) -> None:
+        nonlocal through
+        through = done
+        progress(done, total, step)
+
+    # A shard takes minutes.
+    work.heard = lambda within: progress(through + within, total, doing)
+    go_on(folder, record, run.items, config.shard_size, work, work.portions, told, doing)
+    progress(total, total, "figures and intervals")
+    summary = summarise(folder, config.seed)
+    write_json(folder / "run.json", record | {"status": "finished"})
+    return summary
+
+
+def _record(kind: str, run: Prepared[Any]) -> dict[str, Any]:
+    """What run.json says of a run that begins."""
+    config = run.config
+    return {
+        "format": FORMAT,
+        "version": heatlift.__version__,
+        "kind": kind,
+        "command": list(run.command),
+        "config": config.model_dump(mode="json"),
+        **run.networks.described(config),
+        "data": {
+            "path": str(Path(config.data).resolve()),
+            "chosen": len(run.items),
+            **run.data.fingerprint(),
+        },
+        "packages": package_versions(),
+        "status": "running",
+        "batch_size": None if config.batch_size == "auto" else config.batch_size,
+        "timing": dict(NOT_BEGUN),
+    }
