@@ -18,6 +18,7 @@ from heatlift.cli.check import check
 from heatlift.cli.demo import demo
 from heatlift.cli.lift import lift
 from heatlift.cli.report import report
+from heatlift.cli.undesirable import undesirable
 from heatlift.errors import HeatliftError, first_line
 
 INTERRUPTED = 130
@@ -31,7 +32,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (demo, audit, lift, report, check):
+for command in (demo, audit, lift, undesirable, report, check):
     app.command(command.__name__)(command)
 
 

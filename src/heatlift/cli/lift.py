@@ -36,26 +36,10 @@ def lift(
     target: Annotated[
         str, typer.Option(metavar="CLASS", help="The class that is raised: label, predicted, or a number.")
     ] = "label",
-    also: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="SPEC",
-            help="spotlight: a further network of the same classes, convinced along with it; repeatable.",
-        ),
-    ] = None,
-    also_weights: Annotated[
-        list[str] | None,
-        typer.Option(metavar="FILE|default", help="Weights of the --also networks, in their order."),
-    ] = None,
-    verify_on: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SPEC", help="A network of the same classes that takes no part and is asked after."
-        ),
-    ] = None,
-    verify_weights: Annotated[
-        str, typer.Option(metavar="FILE|default", help="Weights of that network.")
-    ] = "default",
+    also: options.Also = None,
+    also_weights: options.AlsoWeights = None,
+    verify_on: options.VerifyOn = None,
+    verify_weights: options.VerifyWeights = "default",
     keep_steps: Annotated[
         str,
         typer.Option(

@@ -21,6 +21,23 @@ Model = Annotated[
         rich_help_panel=NETWORK,
     ),
 ]
+Also = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SPEC",
+        help="A further network of the same classes that takes part as well; repeatable.",
+        rich_help_panel=NETWORK,
+    ),
+]
+AlsoWeights = Annotated[
+    list[str] | None,
+    typer.Option(metavar="FILE|default", help="Weights of the --also networks, in their order."),
+]
+VerifyOn = Annotated[
+    str | None,
+    typer.Option(metavar="SPEC", help="A network of the same classes that takes no part and is asked after."),
+]
+VerifyWeights = Annotated[str, typer.Option(metavar="FILE|default", help="Weights of that network.")]
 Weights = Annotated[
     str,
     typer.Option(

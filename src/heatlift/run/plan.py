@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,6 +14,9 @@ from heatlift.data import Item
 from heatlift.errors import HeatliftError
 from heatlift.registry import METHODS, TJOA_2022, method_named
 from heatlift.zoo import load, read_classes
+
+FactorName: TypeAlias = Literal["target", "non_target", "none"]
+"""F-TC, F-NTC, and neither (Kang 2019)."""
 
 
 class RunConfig(BaseModel):
@@ -82,8 +85,39 @@ class LiftConfig(OptimisingConfig):
     lr: float = Field(0.1, gt=0)
 
 
+class UndesirableConfig(OptimisingConfig):
+    """Everything that decides the figures of an undesirable-pixels run; None is what the preset has."""
+
+    factor: tuple[FactorName, ...] = ("target",)
+    preset: Literal["paper", "stable"] = "paper"
+    trials: int = Field(1, ge=1, le=100)
+    keep_steps: Annotated[int, Field(ge=0)] | Literal["all", "none"] = 24
+    game: Literal["improve", "delete", "preserve"] = "improve"
+    loss: Literal["probability", "log_probability"] | None = None
+    steps: int | None = Field(None, ge=0)
+    gamma: float | None = Field(None, ge=0)
+    tv_weight: float | None = Field(None, ge=0)
+    l1_weight: float | None = Field(None, ge=0)
+    tv: Literal["isotropic", "power"] | None = None
+    beta: float | None = Field(None, ge=1)
+    reduction: Literal["mean", "sum"] | None = None
+    centred: bool | None = None
+    bounds: Literal["clamp", "sigmoid"] | None = None
+    resolution: int | None = Field(None, ge=1)
+    init: Literal["random", "ones"] | None = None
+    reference: Literal["blur", "mean", "local_mean"] | None = None
+    kernel: int | None = Field(None, ge=1)
+    sigma: float | None = Field(None, gt=0)
+    views: int | None = Field(None, ge=0)
+    shift: int | None = Field(None, ge=0, le=256)
+    averaged: float | None = Field(None, ge=0, le=1)
+    restarts: int | None = Field(None, ge=1)
+    lr: float | None = Field(None, gt=0)
+
+
 _REASONS = {
     "target": "choose predicted, label, runner-up (of audits) or a class number",
+    "factor": "choose from target, non-target, none",
     "keep_steps": "give a number of images, all or none",
     "batch_size": "give a number from 1, or auto",
 }

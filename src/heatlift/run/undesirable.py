@@ -1,0 +1,53 @@
+"""An undesirable-pixels run from its configuration to a finished folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from heatlift.errors import HeatliftError
+from heatlift.run.local import Progress
+from heatlift.run.optimising import Prepared, carried_out, configured, prepared
+from heatlift.run.plan import UndesirableConfig
+from heatlift.run.undesirable_summary import write_undesirable_summary
+from heatlift.run.undesirable_task import UndesirableTask, method
+
+UndesirableRun: TypeAlias = Prepared[UndesirableConfig]
+
+
+def undesirable_configured(**settings: Any) -> UndesirableConfig:
+    """A run's configuration from settings of any origin.
+
+    Raises:
+        HeatliftError: an unknown, repeated or impossible setting, in one line.
+    """
+    config = configured(UndesirableConfig, settings)
+    if not config.factor or len(set(config.factor)) < len(config.factor):
+        raise HeatliftError("--factor: give target, non-target or none, or several, each once")
+    for factor in config.factor:
+        method(config, factor)
+    return config
+
+
+def prepare_undesirable(config: UndesirableConfig, command: Sequence[str] = ()) -> UndesirableRun:
+    """Load the networks and find the images.
+
+    Raises:
+        HeatliftError: whatever stands in the way of the run, in one line.
+    """
+    run = prepared(config, command)
+    kernel, (height, width) = method(config, config.factor[0]).kernel, run.networks.classifier.framing.crop
+    if min(height, width) <= kernel // 2:
+        raise HeatliftError(f"--kernel {kernel} is too large for images of {width} x {height} pixels")
+    return run
+
+
+def run_undesirable(run: UndesirableRun, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Do what is missing of a run in a folder and summarise it; returns the summary.
+
+    Raises:
+        HeatliftError: the folder holds something else, or a run with another configuration.
+    """
+    task = UndesirableTask(run.networks.ready(), run.config, folder)
+    return carried_out("undesirable", run, task, write_undesirable_summary, folder, progress, "finding masks")

@@ -1,0 +1,189 @@
+"""RUN/summary.json of an undesirable-pixels run: what masks gain, beside controls, and whether they agree."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heatlift.run.plan import FactorName
+from heatlift.run.record import read_record, write_json
+from heatlift.run.tables import read_table
+from heatlift.statistics import Figure, mean, median, share
+from heatlift.types import OK
+
+FORMAT = 1
+"""Raised whenever an entry changes its meaning or goes away."""
+
+REMAINDER = 1e-3
+"""Images whose probability leaves less than this to gain are not in the mean of phi."""
+
+FEWEST = 10
+"""Images below which nothing is concluded."""
+
+AGREE = 0.8
+"""The correlation between trials from which masks are said to agree."""
+
+NAMES: Mapping[FactorName, str] = {"target": "F-TC", "non_target": "F-NTC", "none": "no factor"}
+"""What the paper calls them."""
+
+Row = Mapping[str, Any]
+
+
+def write_undesirable_summary(run: Path, seed: int = 0) -> dict[str, Any]:
+    """Summarise a run and write RUN/summary.json, whole or not at all; gives what was written.
+
+    Raises:
+        HeatliftError: a table is absent or damaged.
+    """
+    summary = summarise_undesirable(run, seed)
+    write_json(run / "summary.json", summary)
+    return summary
+
+
+def summarise_undesirable(run: Path, seed: int = 0) -> dict[str, Any]:
+    """The statistics of a run as plain JSON data; a figure is {value, low, high, n}, null if unknown.
+
+    Figures are those of the first trial; the others are for the agreement.
+
+    Raises:
+        HeatliftError: a table is absent or damaged.
+    """
+    record, rows = read_record(run), read_table(run, "undesirable").to_pylist()
+    pairs = read_table(run, "agreement").to_pylist()
+    config = record["config"]
+    factors = []
+    for factor in config["factor"]:
+        usable = [r for r in rows if r["factor"] == factor and not r["trial"] and r["status"] == OK]
+        found = [pair for pair in pairs if pair["factor"] == factor]
+        factors.append({"factor": factor, **_figures(usable, seed), "agreement": _agreement(found, seed)})
+    # An image that has a result with one factor has one with all but for the network's own failures.
+    failures = {row["image"]: row["status"] for row in rows if row["status"] != OK}
+    first = {r["image"]: r for r in rows if r["status"] == OK and r["image"] not in failures}
+    labelled = [row for row in first.values() if row["label"] is not None]
+    right = sum(row["predicted_before"] == row["label"] for row in labelled)
+    counts = {
+        "images": len(first) + len(failures),
+        "ok": len(first),
+        "failed": len(failures),
+        "failures": dict(Counter(failures.values())),
+        "correct_before": right,
+        "wrong_before": len(labelled) - right,
+        "verified": sum(row["p_verify_after"] is not None for row in first.values()),
+    }
+    return {
+        "format": FORMAT,
+        "kind": "undesirable",
+        "run": {
+            name: record.get(name)
+            for name in ("version", "command", "config", "model", "also", "verify", "data", "packages")
+        }
+        | (record.get("timing") or {}),
+        "counts": counts,
+        "verdict": " ".join(_verdict(record, factor) for factor in factors),
+        "factors": factors,
+    }
+
+
+def _figures(rows: Sequence[Row], seed: int) -> dict[str, Any]:
+    """The figures of one factor, those of its first trial."""
+
+    def column(name: str, rows: Sequence[Row] = rows) -> NDArray[np.float64]:
+        return np.array([row[name] for row in rows], dtype=np.float64)
+
+    def averaged(values: NDArray[np.float64]) -> Figure | None:
+        known = values[np.isfinite(values)]
+        return mean(known, seed=seed) if len(known) else None
+
+    phi, room = column("phi"), column("remainder") >= REMAINDER
+    before, after = column("p_before"), column("p_after")
+    wrong = [r for r in rows if r["label"] == r["target"] != r["predicted_before"]]
+    verified = [row for row in rows if row["p_verify_after"] is not None]
+    gain = column("p_verify_after", verified) - column("p_verify_before", verified)
+    figures: dict[str, Figure | None] = {
+        "phi": averaged(phi[room]),
+        "phi_median": median(phi, seed=seed) if len(rows) else None,
+        "got_worse": share(int((after < before).sum()), len(rows)) if rows else None,
+        "area": averaged(column("area")),
+        "max_magnitude": averaged(column("max_magnitude")),
+        "p_before": averaged(before),
+        "p_after": averaged(after),
+        "p_gain": averaged(after - before),
+        "predicted_after": _share(rows, "predicted_after"),
+        "turned_right": _share(wrong, "predicted_after"),
+        "phi_blob": averaged(column("phi_blob")[room]),
+        "phi_blur": averaged(column("phi_blur")[room]),
+        "p_verify_before": averaged(column("p_verify_before", verified)),
+        "p_verify_after": averaged(column("p_verify_after", verified)),
+        "p_verify_gain": averaged(gain),
+        "verify_better": share(int((gain > 0).sum()), len(verified)) if verified else None,
+    }
+    return {
+        "n": len(rows),
+        "n_phi_excluded": int((~room).sum()),
+        "empty_masks": int((column("area") == 0).sum()),
+        **{name: figure.as_json() if figure is not None else None for name, figure in figures.items()},
+    }
+
+
+def _share(rows: Sequence[Row], predicted: str) -> Figure | None:
+    """The share that is predicted as the target."""
+    return share(sum(row[predicted] == row["target"] for row in rows), len(rows)) if rows else None
+
+
+def _agreement(pairs: Sequence[Row], seed: int) -> dict[str, Any] | None:
+    """Means over images of the means over their pairs of trials; None with one trial."""
+    if not pairs:
+        return None
+    found: dict[str, Any] = {
+        "pairs": len(pairs),
+        "empty": sum(pair["iou"] is None for pair in pairs),
+    }
+    for name in ("iou", "iou_top", "correlation", "spearman", "ssim"):
+        of_image: dict[str, list[float]] = {}
+        for pair in pairs:
+            if pair[name] is not None:
+                of_image.setdefault(pair["image"], []).append(pair[name])
+        values = np.array([np.mean(each) for each in of_image.values()])
+        found[name] = mean(values, seed=seed).as_json() if len(values) else None
+    return found
+
+
+def _verdict(record: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """One factor in words: what the masks gain, beyond what any blob does, on whom, and how surely."""
+    name = NAMES[found["factor"]]
+    if found["n"] < FEWEST:
+        return f"With {name}: {found['n']} images are too few to conclude anything."
+    gain, phi = found["p_gain"], found["phi"]
+    verb = "raise" if record["config"]["game"] == "improve" else "change"
+    told = [
+        f"With {name}, masks over {found['area']['value']:.1%} of the image {verb} the class's probability "
+        f"by {gain['value']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]"
+    ]
+    if phi is not None and record["config"]["game"] == "improve":
+        blob = found["phi_blob"]
+        told[0] += f" (phi {phi['value']:.0f}%"
+        told[0] += f", a random blob of the same area {blob['value']:.0f}%)" if blob is not None else ")"
+    turned = found["turned_right"]
+    if turned is not None:
+        told.append(f"{turned['value']:.0%} of {turned['n']} wrong predictions turn right")
+    other = found["p_verify_gain"]
+    if other is not None:
+        network = (record.get("verify") or {}).get("name", "the second network")
+        told.append(
+            f"{network}, which took no part, gains {other['value']:+.3f} [{other['low']:+.3f}, "
+            f"{other['high']:+.3f}]"
+        )
+    agreed = found["agreement"]
+    if agreed is not None and agreed["correlation"] is not None:
+        correlation = agreed["correlation"]
+        words = "agree" if correlation["low"] >= AGREE else "do not agree"
+        told.append(
+            f"trials {words} (correlation {correlation['value']:.2f} [{correlation['low']:.2f}, "
+            f"{correlation['high']:.2f}])"
+        )
+    return "; ".join(told) + "."

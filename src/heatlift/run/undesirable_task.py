@@ -1,0 +1,199 @@
+"""What an undesirable-pixels run does to images: masks of every factor and trial, controls, what is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from itertools import combinations
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from heatlift.agreement import agreement
+from heatlift.blobs import blobs
+from heatlift.data import Item
+from heatlift.lift import logits_of
+from heatlift.optimise import Observer
+from heatlift.perturbation import perturbed, reference_images
+from heatlift.portions import Portions
+from heatlift.run.evolutions import Evolutions, Recorder
+from heatlift.run.networks import Networks
+from heatlift.run.optimising_shard import Chosen
+from heatlift.run.originals import original_path, perturbed_path, write_picture
+from heatlift.run.plan import FactorName, UndesirableConfig
+from heatlift.run.rows import NOT_FINITE, Rows
+from heatlift.score import class_probability, log_remainder, relative_improvement
+from heatlift.types import OK
+from heatlift.undesirable import UNDESIRABLE, Factor, Undesirable, UndesirablePixels
+
+FRAMES = 20
+"""Steps of a mask that are kept, besides the first; they change little from one to the next."""
+
+FACTORS: dict[FactorName, Factor | None] = {
+    "target": "target",
+    "non_target": "non_target",
+    "none": None,
+}
+"""The factors by the names that tables have."""
+
+
+class UndesirableTask:
+    """Finds masks.
+
+    Args:
+        networks: of the run.
+        config: the settings.
+        folder: the run's.
+    """
+
+    tables: ClassVar[tuple[str, ...]] = ("undesirable", "agreement")
+
+    def __init__(self, networks: Networks, config: UndesirableConfig, folder: Path) -> None:
+        self.networks, self.config, self.folder = networks, config, folder
+        self.methods = {name: method(config, name) for name in config.factor}
+
+    def __call__(
+        self, chosen: Chosen, keep: int, portions: Portions, heard: Callable[[float], None]
+    ) -> dict[str, Rows]:
+        """Rows of both tables; keeps the first trial's masks and steps of the first images.
+
+        Raises:
+            HeatliftError: a single image does not fit into memory.
+        """
+        tables: dict[str, Rows] = {"undesirable": [], "agreement": []}
+        for place, (factor, pixels) in enumerate(self.methods.items()):
+            recorders = {i: Recorder(1.0) for i in range(min(keep, len(chosen.items)))}
+            watching = _watched(recorders, pixels.steps, chosen.images.shape[2:]) if recorders else None
+
+            def progress(step: int, left: int, place: int = place, steps: int = pixels.steps) -> None:
+                heard((place + step / max(1, steps)) / len(self.methods))
+
+            trials = pixels.trials(
+                self.networks.classifier,
+                chosen.images,
+                chosen.target,
+                count=self.config.trials,
+                others=self.networks.others,
+                observe=watching,
+                progress=progress,
+                portions=portions,
+            )
+            for number, trial in enumerate(trials):
+                tables["undesirable"] += self._rows(chosen, factor, number, trial, pixels, portions)
+            tables["agreement"] += _agreements(chosen.items, factor, trials)
+            for i, recorder in recorders.items():
+                self._keep(chosen, factor, i, trials[0], recorder)
+        return tables
+
+    def row(self, item: Item, status: str) -> dict[str, Any]:
+        """An image's row without figures."""
+        return {"image": item.name, "label": item.label, "status": status}
+
+    def _rows(
+        self,
+        chosen: Chosen,
+        factor: str,
+        number: int,
+        trial: Undesirable,
+        pixels: UndesirablePixels,
+        portions: Portions,
+    ) -> Rows:
+        """Rows of one trial of one factor."""
+        before, target = trial.logits_before, trial.target
+        columns: dict[str, Tensor] = {
+            "target": target,
+            "p_before": trial.p_before,
+            "p_after": trial.p_after,
+            "remainder": log_remainder(before, target).exp(),
+            "phi": trial.phi,
+            "area": trial.area,
+            "max_magnitude": trial.max_magnitude,
+            "predicted_before": trial.predicted_before,
+            "predicted_after": trial.predicted_after,
+        }
+        images = chosen.images.to(trial.masks)
+        reference = reference_images(images, pixels.reference, pixels.kernel, pixels.sigma)
+        places = blobs(chosen.images, trial.area, self.config.seed, str(number)).to(images)
+        network = self.networks.classifier.in_float32().unfolded()
+        for control, masks in (("blob", 1 - places), ("blur", torch.zeros_like(places))):
+            after = logits_of(network, perturbed(images, masks, reference), portions)
+            columns[f"p_{control}"] = class_probability(after, target)
+            columns[f"phi_{control}"] = relative_improvement(before, after, target)
+        values = {name: column.cpu().tolist() for name, column in columns.items()}
+        for i, area in enumerate(trial.area.tolist()):
+            if not area:
+                # There is no blob of no area.
+                values["p_blob"][i] = values["phi_blob"][i] = None
+        values |= self.networks.opinion(images, trial.perturbed, target, portions)
+        values.pop("co_verify", None)
+        usable = trial.logits_after.isfinite().all(dim=1).tolist()
+        rows: Rows = []
+        for i, item in enumerate(chosen.items):
+            row = self.row(item, OK if usable[i] else NOT_FINITE) | {"factor": factor, "trial": number}
+            figures = {name: column[i] for name, column in values.items()} if usable[i] else {}
+            # A control's own failure is an absent figure, not a failed mask.
+            rows.append(row | {name: value if _finite(value) else None for name, value in figures.items()})
+        return rows
+
+    def _keep(self, chosen: Chosen, factor: str, i: int, trial: Undesirable, recorder: Recorder) -> None:
+        """One image's mask of one factor, with its steps, the image, and what becomes of it."""
+        taken = (1 - trial.masks[i]).float().cpu().numpy()
+        name = chosen.items[i].name
+        if np.isfinite(taken).all():
+            Evolutions(self.folder).write(f"{factor}/{name}", taken, recorder, f"undesirable {factor}")
+            write_picture(original_path(self.folder, name), chosen.images[i])
+            write_picture(perturbed_path(self.folder, factor, name), trial.perturbed[i])
+
+
+def method(config: UndesirableConfig, factor: FactorName) -> UndesirablePixels:
+    """The masks that a configuration describes, for one factor.
+
+    Raises:
+        HeatliftError: an impossible setting.
+    """
+    given = {
+        f.name: getattr(config, f.name)
+        for f in fields(UndesirablePixels)
+        if f.name != "factor" and getattr(config, f.name, None) is not None
+    }
+    given.pop("batch_size", None)
+    if config.preset == "stable":
+        return UndesirablePixels.stable(FACTORS[factor], **given)
+    return UndesirablePixels(FACTORS[factor], **given)
+
+
+def _watched(recorders: Mapping[int, Recorder], steps: int, size: Sequence[int]) -> Observer:
+    """Records what the masks of some images take away, at a few steps."""
+    every = max(1, steps // FRAMES)
+
+    def observe(step: int, rows: Tensor, decoded: Tensor) -> None:
+        if step % every:
+            return
+        for row, mask in zip(rows.tolist(), decoded, strict=True):
+            if row in recorders:
+                fine = F.interpolate(mask[None].float(), size=tuple(size), mode="bilinear")[0]
+                recorders[row].add(1 - fine.cpu().numpy(), step)
+
+    return observe
+
+
+def _agreements(items: Sequence[Item], factor: str, trials: Sequence[Undesirable]) -> Rows:
+    """Rows of the table ``agreement``: every pair of trials of every image."""
+    rows: Rows = []
+    taken = [(1 - trial.masks[:, 0]).double().cpu().numpy() for trial in trials]
+    for (first, one), (second, other) in combinations(enumerate(taken), 2):
+        for i, item in enumerate(items):
+            if np.isfinite(one[i]).all() and np.isfinite(other[i]).all():
+                found = agreement(one[i], other[i], UNDESIRABLE)
+                rows.append(
+                    {"image": item.name, "factor": factor, "first": first, "second": second} | vars(found)
+                )
+    return rows
+
+
+def _finite(value: Any) -> bool:
+    return value is None or bool(np.isfinite(value))
