@@ -32,6 +32,7 @@ from heatlift.run.tables import read_table
 from lift_runs import write_lift_run
 from pages import EVIL, Elements
 from runs import Invented, write_example, write_run
+from undesirable_runs import InventedMasks, write_undesirable_run
 
 
 def report(run: Path) -> str:
@@ -43,9 +44,11 @@ def run(tmp_path: Path) -> Path:
     return write_run(tmp_path / "run")
 
 
-@pytest.fixture(params=["audit", "lift"])
+@pytest.fixture(params=["audit", "lift", "undesirable"])
 def any_run(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A finished run of either kind, with examples."""
+    """A finished run of any kind, with examples."""
+    if request.param == "undesirable":
+        return write_undesirable_run(tmp_path / "run", InventedMasks(trials=2))
     if request.param == "lift":
         return write_lift_run(tmp_path / "run")
     run = write_run(tmp_path / "run")
@@ -278,7 +281,8 @@ def test_nothing_is_fetched_from_anywhere(any_run: Path) -> None:
     found = Elements(page)
     assert all(value.startswith("data:image/") for value in found.values("src"))
     assert all(value.startswith("#") for value in found.values("href"))
-    assert all(target.startswith("#") for target in re.findall(r"url\(\s*['\"]?([^)]*)", page))
+    addresses = re.findall(r"url\(\s*['\"]?([^)]*)", page)
+    assert all(address.startswith(("#", "data:image/")) for address in addresses)
     assert not re.search(r"https?://|@import|<link|<iframe|<object|<base", page)
 
 
@@ -325,7 +329,7 @@ def test_figures_take_their_colours_from_the_page(any_run: Path) -> None:
     light, dark = (
         set(re.findall(r"--(\w+): #", block)) for block in re.findall(r":root \{([^}]*)\}", page)[:2]
     )
-    assert used - {"sans", "mono", "mark"} <= light == dark
+    assert used - {"sans", "mono", "mark", "photograph"} <= light == dark
     for svg in svgs(page):
         ElementTree.fromstring(svg)
 

@@ -13,6 +13,7 @@ import pytest
 from heatlift.report import write_report
 from lift_runs import InventedLift, write_lift_run
 from runs import Invented, write_example, write_run
+from undesirable_runs import InventedMasks, write_undesirable_run
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium")
@@ -34,9 +35,15 @@ def lift_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(write_lift_run(tmp_path_factory.mktemp("lift"), like))
 
 
-@pytest.fixture(params=["path", "lift_path"])
+@pytest.fixture(scope="module")
+def masks_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    like = InventedMasks(images=120, side=64, trials=2, stepped=2, worse=30.0)
+    return write_report(write_undesirable_run(tmp_path_factory.mktemp("masks"), like))
+
+
+@pytest.fixture(params=["path", "lift_path", "masks_path"])
 def any_path(request: pytest.FixtureRequest) -> Path:
-    """The report of either kind of run."""
+    """The report of any kind of run."""
     found: Path = request.getfixturevalue(request.param)
     return found
 
@@ -180,6 +187,53 @@ def test_the_slider_goes_through_the_steps_by_keyboard(browser: Any, lift_path: 
         assert slider.get_attribute("aria-valuetext") == f"step {step}, CO score {score}"
     assert shown(second) == untouched
     assert visit.complaints == []
+    visit.page.close()
+
+
+def test_one_slider_goes_through_the_steps_of_every_factor(browser: Any, masks_path: Path) -> None:
+    visit = Visit(browser, masks_path)
+    evolution = visit.page.locator(".evolution").first
+    slider, frames = evolution.get_by_label("Step"), evolution.locator(".frames li")
+    assert visit.page.locator(".evolution").count() == 2
+    assert visit.page.locator(".still").count() == 3
+    names = ("F-TC", "F-NTC", "no factor")
+    for key, place in (("Home", 0), ("ArrowRight", 1), ("End", -1)):
+        slider.focus()
+        visit.page.keyboard.press(key)
+        frame = frames.nth(place).evaluate("f => ({...f.dataset})")
+        step = frame["step"]
+        assert shown(evolution) == [f"What the {name} mask takes away after {step} steps" for name in names]
+        assert evolution.locator("output").inner_text() == f"{step} of 20"
+        assert slider.get_attribute("aria-valuetext") == f"step {step}"
+        for factor in range(3):
+            assert evolution.locator(f".area{factor}").inner_text() == frame[f"area{factor}"]
+            assert evolution.locator(f".largest{factor}").inner_text() == frame[f"largest{factor}"]
+    assert visit.complaints == []
+    visit.page.close()
+
+
+def test_a_mask_lies_over_its_photograph(browser: Any, masks_path: Path) -> None:
+    visit = Visit(browser, masks_path)
+    layers = visit.page.locator(".layers")
+    for place in range(layers.count()):
+        behind, sides, original = layers.nth(place).evaluate(
+            """e => [getComputedStyle(e).backgroundImage, [e.clientWidth, e.clientHeight],
+                     e.closest("article").querySelector(".original img").src]"""
+        )
+        assert behind == f'url("{original}")'
+        assert abs(sides[0] - sides[1]) <= 1
+        assert sides[0] > 100
+    visit.page.close()
+
+
+def test_a_wrong_prediction_leads_to_its_picture(browser: Any, masks_path: Path) -> None:
+    visit = Visit(browser, masks_path, 700)
+    link = visit.page.locator("#turned a").first
+    name = link.inner_text()
+    link.click()
+    heading = visit.page.locator(":target h3")
+    assert heading.inner_text() == name
+    assert heading.evaluate("e => e.getBoundingClientRect().top >= 0")
     visit.page.close()
 
 

@@ -323,9 +323,9 @@ def test_hostile_names_add_no_element_and_no_handler(tmp_path: Path) -> None:
 
 
 def test_a_run_of_another_kind(run: Path) -> None:
-    change(run, "run", kind="undesirable <b>\n")
+    change(run, "run", kind="other <b>\n")
     with pytest.raises(
-        HeatliftError, match=r"'undesirable <b>': this heatlift reports audit and lift"
+        HeatliftError, match=r"'other <b>': this heatlift reports audit, lift and undesirable"
     ) as caught:
         write_report(run)
     assert "\n" not in str(caught.value)

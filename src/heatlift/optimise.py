@@ -108,6 +108,8 @@ class Optimiser:
         max_steps: updates after which an image is done in any case.
         lr: Adam's learning rate.
         target: the score at which an image is done; without one it takes all steps.
+        shared: whether one second moment, their mean, scales all parameters of an image. Those that hardly
+            matter then hardly move, where each one's own would make steps of their noise.
         best: whether an image that did not get to the target gives its best step instead of its last.
         exact: the networks that say whether the target is reached, where ``classifiers`` round otherwise.
         portions: how many images go through the networks at a time.
@@ -118,6 +120,7 @@ class Optimiser:
     max_steps: int
     lr: float
     target: float | None = None
+    shared: bool = False
     best: bool = False
     exact: Sequence[Classifier] = ()
     portions: Portions = field(default_factory=lambda: Portions(16))
@@ -212,7 +215,8 @@ class Optimiser:
         for parameter, gradient, first, second in groups:
             first.lerp_(gradient, 1 - BETA1)
             second.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
-            scale = (second / (1 - BETA2**step)).sqrt_().add_(EPSILON)
+            moment = second.mean(dim=tuple(range(1, second.ndim)), keepdim=True) if self.shared else second
+            scale = (moment / (1 - BETA2**step)).sqrt_().add_(EPSILON).expand_as(second)
             parameter.addcdiv_(first, scale, value=-self.lr / (1 - BETA1**step))
         if self.problem.project is not None:
             self.problem.project(state.parameters)

@@ -111,9 +111,11 @@ class UndesirablePixels:
         sigma: the blur's standard deviation in pixels.
         views: how many shifted and mirrored views of Q each step sees; 0 for Q as it is.
         shift: how far a view is shifted at most, in pixels.
-        mirror: whether views may be mirrored.
+        mirror: whether every other view is mirrored.
         averaged: the mask is the mean over this last part of the steps, 0 to 1; 0 for the last step's.
         restarts: masks from as many starts and views are averaged, which costs as many passes.
+        shared: whether one second moment of Adam's scales all cells of a mask, so that those which hardly
+            matter hardly move.
         lr: Adam's learning rate.
         precision: arithmetic of the network while the mask is optimised; results are float32 in any case.
         batch_size: how many images go through the network at a time; halved where memory runs out.
@@ -142,6 +144,7 @@ class UndesirablePixels:
     mirror: bool = True
     averaged: float = 0.0
     restarts: int = 1
+    shared: bool = False
     lr: float = 0.1
     precision: Precision = "auto"
     batch_size: int = 16
@@ -278,7 +281,10 @@ class UndesirablePixels:
         if self.views:
             size = (self.steps + 1, self.views)
             given["views"] = torch.cat(
-                [drawn_views(x, size, self.shift, self.mirror, self.seed, f"views/{p}") for p in purposes]
+                [
+                    drawn_views(x, size, self.shift, self.mirror, self.seed, f"views/{p}", alternating=True)
+                    for p in purposes
+                ]
             )
         start = torch.cat([self._start(x, purpose) for purpose in purposes])
         mean = _Mean(int(self.steps * (1 - self.averaged)) + 1) if self.averaged else None
@@ -294,6 +300,7 @@ class UndesirablePixels:
             [one.in_precision(self.precision) for one in (classifier, *others)],
             self.steps,
             self.lr,
+            shared=self.shared,
             portions=portions,
         )
         found = optimiser((start,), given, seen, progress)

@@ -10,7 +10,13 @@ from heatlift.streams import digest, image_seed
 
 
 def drawn_views(
-    images: Tensor, count: tuple[int, int], shift: int, mirror: bool, seed: int, purpose: str = "views"
+    images: Tensor,
+    count: tuple[int, int],
+    shift: int,
+    mirror: bool,
+    seed: int,
+    purpose: str = "views",
+    alternating: bool = False,
 ) -> Tensor:
     """Shift down, shift right, mirrored or not, for every image, step and view: (n, steps, views, 3).
 
@@ -21,12 +27,16 @@ def drawn_views(
         mirror: whether views may be mirrored.
         seed: of all streams.
         purpose: keeps streams of one image apart.
+        alternating: whether every other view is mirrored, instead of each by chance.
     """
     drawn = []
     for image in images:
         stream = torch.Generator().manual_seed(image_seed(seed, digest(image), purpose))
         shifts = torch.randint(-shift, shift + 1, (*count, 2), generator=stream)
         mirrored = torch.randint(0, 2 if mirror else 1, (*count, 1), generator=stream)
+        if mirror and alternating:
+            turn = torch.arange(mirrored.numel()).view_as(mirrored)
+            mirrored = (mirrored[0, 0, 0] + turn) % 2
         drawn.append(torch.cat([shifts, mirrored], dim=-1))
     return torch.stack(drawn).to(images.device)
 

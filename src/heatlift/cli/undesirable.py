@@ -122,6 +122,10 @@ def undesirable(
     restarts: Annotated[
         int | None, typer.Option(metavar="N", help="Masks that are averaged into one. [preset]")
     ] = None,
+    shared: Annotated[
+        bool | None,
+        typer.Option("--shared/--apart", help="Whether Adam scales all cells of a mask alike. [preset]"),
+    ] = None,
     lr: Annotated[float | None, typer.Option(metavar="R", help="Adam's learning rate. [preset]")] = None,
     weights: options.Weights = "default",
     num_classes: options.NumClasses = None,
@@ -180,6 +184,7 @@ def undesirable(
         shift=shift,
         averaged=averaged,
         restarts=restarts,
+        shared=shared,
         lr=lr,
         weights=weights,
         num_classes=num_classes,

@@ -19,6 +19,14 @@ Values: TypeAlias = npt.NDArray[np.float64]
 Kind: TypeAlias = Literal["correct", "wrong", "all"]
 """Which images: those predicted correctly, wrongly, or (where no labels are known) all."""
 
+
+def kind_of(label: int | None, predicted: int | None) -> Kind:
+    """How an image was predicted; ``all`` where nobody knows what is right."""
+    if label is None:
+        return "all"
+    return "correct" if predicted == label else "wrong"
+
+
 BINS = 28
 BEYOND = 2
 """Extreme values drawn on each side of a box's whiskers."""
@@ -59,11 +67,15 @@ class Scores:
 
 @dataclass(frozen=True)
 class Axis:
-    """The range of an axis; ``linear`` is the half-width of the linear part of a symmetric-log one."""
+    """The range of an axis; ``linear`` is the half-width of the linear part of a symmetric-log one.
+
+    Half of that part is as wide as ``decades`` of the rest.
+    """
 
     low: float
     high: float
     linear: float | None = None
+    decades: float = 1.0
 
 
 def read_distributions(run: Path) -> tuple[dict[tuple[str, str], Scores], Distribution | None]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from heatlift.errors import HeatliftError
+from heatlift.report.pictures import fit, uri
 from heatlift.report.wording import clean, number, shorten
 
 MOST = 12
@@ -128,28 +127,16 @@ def _example(path: Path, classes: Sequence[str] | None) -> Example:
 
 def _map(method: str, heatmap: npt.NDArray[np.float64], scale: float) -> Map:
     height, width = heatmap.shape
-    size = _fit(width, height)
+    size = fit(width, height, SIDE)
     small = Image.fromarray(heatmap.astype(np.float32)).resize(size, Image.Resampling.BOX)
     picture = diverging(np.asarray(small, dtype=np.float64))
     return Map(
         clean(method),
-        _uri(picture, "PNG", optimize=True),
+        uri(picture, "PNG", optimize=True),
         f"{float(np.abs(heatmap).max()) * scale:.3g}".replace("-", "−"),
     )
 
 
 def _photograph(image: npt.NDArray[np.uint8]) -> str:
     picture = Image.fromarray(image)
-    return _uri(picture.resize(_fit(*picture.size), Image.Resampling.LANCZOS), "JPEG", quality=82)
-
-
-def _fit(width: int, height: int) -> tuple[int, int]:
-    """At most ``SIDE`` on the longer side, and never enlarged."""
-    ratio = min(1.0, SIDE / max(width, height))
-    return max(1, round(width * ratio)), max(1, round(height * ratio))
-
-
-def _uri(picture: Image.Image, kind: str, **options: int | bool) -> str:
-    file = io.BytesIO()
-    picture.save(file, kind, **options)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
+    return uri(picture.resize(fit(*picture.size, SIDE), Image.Resampling.LANCZOS), "JPEG", quality=82)

@@ -9,20 +9,33 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import ClassVar, Protocol
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from heatlift.errors import HeatliftError
 from heatlift.report.figures import draw
-from heatlift.report.lift_pages import LiftPage, build_lift_page
-from heatlift.report.pages import Page, build_page
+from heatlift.report.lift_pages import build_lift_page
+from heatlift.report.pages import build_page
 from heatlift.report.plate import Plate
+from heatlift.report.undesirable_pages import build_undesirable_page
 from heatlift.report.wording import clean, listing
 from heatlift.run.record import read_record
 from heatlift.run.whole import whole
 
-BUILDERS: Mapping[str, Callable[[Path], Page | LiftPage]] = {"audit": build_page, "lift": build_lift_page}
+
+class AnyPage(Protocol):
+    """A page as plain data, of any kind of run; its template knows what it has."""
+
+    template: ClassVar[str]
+
+
+BUILDERS: Mapping[str, Callable[[Path], AnyPage]] = {
+    "audit": build_page,
+    "lift": build_lift_page,
+    "undesirable": build_undesirable_page,
+}
 """How the page of each kind of run is laid out."""
 
 
@@ -49,14 +62,14 @@ def write_report(run: Path, out: Path | None = None) -> Path:
     return target
 
 
-def render(page: Page | LiftPage) -> str:
+def render(page: AnyPage) -> str:
     """The page as HTML; the same page gives the same text, byte for byte."""
     script = _asset("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     return (
         _environment()
-        .get_template("lift.html.jinja" if isinstance(page, LiftPage) else "audit.html.jinja")
+        .get_template(page.template)
         .render(
             page=page,
             policy=f"{policy}; base-uri 'none'; form-action 'none'",

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
-from heatlift.errors import HeatliftError, first_line
+from heatlift.errors import HeatliftError
 from heatlift.report.heatmaps import SATURATED, class_name, diverging
-from heatlift.report.lift_outcomes import Outcome, evenly, read_scores
+from heatlift.report.lift_outcomes import Outcome, read_scores
+from heatlift.report.pictures import Pixels, box, encoded, photograph, read_pixels, uri
+from heatlift.report.selection import evenly
 from heatlift.report.wording import clean, number
 from heatlift.run.originals import original_path
 
@@ -28,19 +26,11 @@ MOST = 4
 MOST_FRAMES = 24
 """Steps of one image, always the first and the last; where a better one is on record, that as well."""
 
-SIDE = 224
-"""The longer side of a picture, in pixels."""
-
 BUDGET = 900_000
 """Bytes of one image's pictures, so that four of them stay below 5 MB as text."""
 
-QUALITIES = (75, 60, 45, 30, 15, 0)
-"""Of WebP; the first with which an image's pictures keep to the budget."""
-
 FAINTEST = 0.1
 """Where a step's colours end at least, as a share of the step where they end last."""
-
-Pixels = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -126,7 +116,7 @@ def _evolution(
     scores: Mapping[int, float],
     classes: Sequence[str] | None,
 ) -> Evolution:
-    image, steps = _original(run, outcome.image), kept.steps(outcome.image)
+    image, steps = read_pixels(original_path(run, outcome.image)), kept.steps(outcome.image)
     own = outcome.steps if outcome.steps in steps else steps[-1]
     shown = sorted({*evenly(steps, MOST_FRAMES), own})
     heatmaps = [kept.frame(outcome.image, step) for step in shown]
@@ -148,7 +138,7 @@ def _evolution(
         p_verify_after=number(outcome.p_verify_after),
         reached=bool(outcome.reached),
         kept=len(steps),
-        source=_uri(_fitted(_photograph(image)), 85)[0],
+        source=uri(photograph(image), "WEBP", quality=85, method=4),
         frames=tuple(_frames(image, heatmaps, shown, operation, scores)),
         start=shown.index(own),
     )
@@ -167,9 +157,9 @@ def _frames(
     limits = [float(np.percentile(np.abs(mean), SATURATED)) for mean in means]
     # A step that does next to nothing looks like it, instead of like its own rounding errors.
     limits = [max(limit, FAINTEST * max(limits)) for limit in limits]
-    maps = [diverging(_box(mean), limit).convert("RGB") for mean, limit in zip(means, limits, strict=True)]
+    maps = [diverging(box(mean), limit).convert("RGB") for mean, limit in zip(means, limits, strict=True)]
     augmented = (image * heatmap if multiplied else image + heatmap for heatmap in heatmaps)
-    sources = _encoded([*maps, *(_fitted(_photograph(np.clip(found, 0, 1))) for found in augmented)])
+    sources = encoded([*maps, *(photograph(np.clip(found, 0, 1)) for found in augmented)], BUDGET)
     for place, step in enumerate(steps):
         yield Frame(
             step,
@@ -179,53 +169,3 @@ def _frames(
             f"{float(np.abs(heatmaps[place] - neutral).max()):.3g}",
             sources[len(steps) + place],
         )
-
-
-def _encoded(pictures: Sequence[Image.Image]) -> list[str]:
-    """All pictures at the best quality that keeps to the budget."""
-    for quality in QUALITIES:
-        found = [_uri(picture, quality) for picture in pictures]
-        if sum(size for _, size in found) <= BUDGET:
-            break
-    return [uri for uri, _ in found]
-
-
-def _original(run: Path, image: str) -> Pixels:
-    """The photograph as the network gets it, (3, h, w) in [0, 1]."""
-    path = original_path(run, image)
-    try:
-        with Image.open(path, formats=("PNG",)) as file:
-            pixels = np.asarray(file.convert("RGB"), dtype=np.float32)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise HeatliftError(
-            f"{path} is not readable ({first_line(error)}): delete it and start the same run again"
-        ) from error
-    return np.asarray(pixels.transpose(2, 0, 1) / 255, np.float32)
-
-
-def _photograph(image: Pixels) -> Image.Image:
-    return Image.fromarray(np.rint(image.transpose(1, 2, 0) * 255).astype(np.uint8))
-
-
-def _box(heatmap: Pixels) -> NDArray[np.float64]:
-    """Averaged down to what the page shows before it is coloured: colours do not average as values do."""
-    height, width = heatmap.shape
-    small = Image.fromarray(heatmap.astype(np.float32)).resize(_fit(width, height), Image.Resampling.BOX)
-    return np.asarray(small, dtype=np.float64)
-
-
-def _fitted(picture: Image.Image) -> Image.Image:
-    return picture.resize(_fit(*picture.size), Image.Resampling.LANCZOS)
-
-
-def _fit(width: int, height: int) -> tuple[int, int]:
-    ratio = min(1.0, SIDE / max(width, height))
-    return max(1, round(width * ratio)), max(1, round(height * ratio))
-
-
-def _uri(picture: Image.Image, quality: int) -> tuple[str, int]:
-    """The picture inside a text, and its bytes."""
-    file = io.BytesIO()
-    picture.save(file, "WEBP", quality=quality, method=4)
-    text = base64.b64encode(file.getvalue()).decode("ascii")
-    return f"data:image/webp;base64,{text}", file.tell()

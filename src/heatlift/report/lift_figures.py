@@ -8,6 +8,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from heatlift.report import marks
 from heatlift.report.marks import COLOUR
 from heatlift.report.plate import Cloud, Curves
+from heatlift.report.scales import tick
 from heatlift.report.svg import CORRECT, INK, MUTED, RULE, SMALL, WRONG, drawing
 from heatlift.report.wording import shorten
 
@@ -38,7 +39,7 @@ def curves(content: Curves, identity: str, alt: str) -> str:
         d.write(0, 36, "CO score, logits (higher: surer of the target class)", color=MUTED, size=SMALL)
         if content.target is not None:
             axes.annotate(
-                f"target {_tick(content.target)}",
+                f"target {tick(content.target)}",
                 (0, content.target),
                 (2, 9),
                 xycoords=axes.get_yaxis_transform(),
@@ -103,10 +104,6 @@ def _grid(axes: Axes) -> None:
     """Thin lines across at the scores' ticks, which stand at their left without a line of their own."""
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=STEPS))
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(FuncFormatter(_tick))
+        axis.set_major_formatter(FuncFormatter(tick))
     axes.grid(axis="y", color=RULE, linewidth=0.6, alpha=0.6, zorder=0)
     axes.set_axisbelow(True)
-
-
-def _tick(value: float, _: int | None = None) -> str:
-    return f"{value:.6g}".replace("-", "−")

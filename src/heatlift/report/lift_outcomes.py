@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from heatlift.report.distributions import Kind
+from heatlift.report.distributions import Kind, kind_of
 from heatlift.run.tables import parts, read_table
-
-Thing = TypeVar("Thing")
 
 
 @dataclass(frozen=True)
@@ -43,9 +40,7 @@ class Outcome:
     @property
     def kind(self) -> Kind:
         """How the image was predicted before; ``all`` where nobody knows what is right."""
-        if self.label is None:
-            return "all"
-        return "correct" if self.predicted_before == self.label else "wrong"
+        return kind_of(self.label, self.predicted_before)
 
 
 def read_outcomes(run: Path) -> list[Outcome]:
@@ -73,14 +68,3 @@ def read_scores(run: Path, images: Collection[str]) -> Mapping[str, Mapping[int,
         if row["co"] is not None and math.isfinite(row["co"]):
             found.setdefault(row["image"], {})[row["step"]] = row["co"]
     return found
-
-
-def evenly(things: Sequence[Thing], most: int) -> list[Thing]:
-    """At most so many of them, evenly spread, always the first and the last.
-
-    >>> evenly("abcdefghi", 3), evenly("ab", 3)
-    (['a', 'e', 'i'], ['a', 'b'])
-    """
-    if len(things) <= most:
-        return list(things)
-    return [things[round(place * (len(things) - 1) / (most - 1))] for place in range(most)]

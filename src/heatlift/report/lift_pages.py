@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
+from heatlift.report.facts import change, fact
 from heatlift.report.heatmaps import class_name
 from heatlift.report.lift_examples import Evolution, read_evolutions
 from heatlift.report.lift_outcomes import read_outcomes
@@ -14,14 +16,16 @@ from heatlift.report.lift_tables import certificates_table, missed_table
 from heatlift.report.pages import Failure, command, subject
 from heatlift.report.plate import Plate
 from heatlift.report.settings import Entry, Section, sections
-from heatlift.report.summary import Known, mapping
+from heatlift.report.summary import mapping
 from heatlift.report.tables import Table
-from heatlift.report.wording import bounds_text, clean, value_text
+from heatlift.report.wording import clean
 
 
 @dataclass(frozen=True)
 class LiftPage:
     """Everything that a lift's report prints."""
+
+    template: ClassVar[str] = "lift.html.jinja"
 
     title: str
     verdict: str
@@ -84,23 +88,10 @@ def _facts(lift: Lifted) -> list[Entry]:
     reached = "Target predicted" if lift.target is None else f"Reached CO {lift.target:g}"
     facts = [
         Entry("Images lifted", f"{lift.count('ok'):,}", f"of {lift.count('images'):,}"),
-        _fact(reached, lift.figure("reached"), 2),
-        _fact("Median steps", lift.figure("steps"), 0),
-        _change("Probability", lift, "p_before", "p_after"),
-        _change(f"On {lift.second}", lift, "p_verify_before", "p_verify_after"),
-        _fact("Median CO score, clipped", lift.figure("co_clipped")),
+        fact(reached, lift.figure("reached"), 2),
+        fact("Median steps", lift.figure("steps"), 0),
+        change("Probability", lift.figure("p_before"), lift.figure("p_after")),
+        change(f"On {lift.second}", lift.figure("p_verify_before"), lift.figure("p_verify_after")),
+        fact("Median CO score, clipped", lift.figure("co_clipped")),
     ]
-    return [fact for fact in facts if fact is not None]
-
-
-def _fact(term: str, figure: Known | None, decimals: int | None = None) -> Entry | None:
-    if figure is None:
-        return None
-    return Entry(term, value_text(figure, decimals), bounds_text(figure, decimals))
-
-
-def _change(term: str, lift: Lifted, before: str, after: str) -> Entry | None:
-    first, last = lift.figure(before), lift.figure(after)
-    if first is None or last is None:
-        return None
-    return Entry(term, f"{value_text(first, 2)} → {value_text(last, 2)}", bounds_text(last, 2))
+    return [known for known in facts if known is not None]

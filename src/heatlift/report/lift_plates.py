@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from heatlift.report.distributions import Axis, Kind
-from heatlift.report.lift_outcomes import Outcome, evenly, read_scores
+from heatlift.report.clouds import cloud, drawn
+from heatlift.report.lift_outcomes import Outcome, read_scores
 from heatlift.report.lift_summary import Lifted
-from heatlift.report.plate import Cloud, Curve, Curves, Plate
-from heatlift.report.wording import count, interval, value_text
+from heatlift.report.plate import Curve, Curves, Plate
+from heatlift.report.selection import evenly
+from heatlift.report.wording import count, interval, signed, value_text
 
 MOST_CURVES = 60
 """Images in the figure of scores over steps."""
 
 MOST_POINTS = 120
 """Of one curve: as many as its line has pixels to tell apart."""
-
-MOST_DOTS = 2000
-"""Images in a figure with a dot for each."""
-
-KINDS: Mapping[Kind, str] = {"correct": "correct before", "wrong": "wrong before", "all": "all images"}
 
 
 def lead_plates(run: Path, lift: Lifted, outcomes: Sequence[Outcome]) -> tuple[Plate, ...]:
@@ -36,10 +32,10 @@ def lead_plates(run: Path, lift: Lifted, outcomes: Sequence[Outcome]) -> tuple[P
 
 def curves_plate(run: Path, lift: Lifted, outcomes: Sequence[Outcome]) -> Plate | None:
     """The CO score over the steps, one curve per image (Tjoa 2022, figure 4); None without any scores."""
-    drawn = evenly(outcomes, MOST_CURVES)
-    scores = read_scores(run, {outcome.image for outcome in drawn})
+    chosen = evenly(outcomes, MOST_CURVES)
+    scores = read_scores(run, {outcome.image for outcome in chosen})
     curves = tuple(
-        _curve(scores[outcome.image], bool(outcome.reached)) for outcome in drawn if outcome.image in scores
+        _curve(scores[outcome.image], bool(outcome.reached)) for outcome in chosen if outcome.image in scores
     )
     if not curves:
         return None
@@ -92,10 +88,10 @@ def agreement_plate(lift: Lifted, outcomes: Sequence[Outcome]) -> Plate | None:
         "agreement",
         agreement_title(lift),
         f"Each dot is one image. On the dashed line {lift.second} gains as much as the network itself; below "
-        f"the line at 0 it loses. It gains on {interval(better, 2)} of the images. {_drawn(pairs)}",
+        f"the line at 0 it loses. It gains on {interval(better, 2)} of the images. {drawn(pairs)}",
         f"Own change of probability {interval(lift.figure('p_gain'))}; on {lift.second} "
         f"{interval(lift.figure('p_verify_gain'))}.",
-        _cloud(
+        cloud(
             pairs,
             "Change of probability, network itself",
             f"Change of probability, {lift.second}",
@@ -111,7 +107,7 @@ def agreement_title(lift: Lifted) -> str:
         "shared": f"{lift.second} gains, too",
         "adversarial": f"{lift.second} does not share the gain",
     }.get(lift.finding, f"Whether {lift.second} shares the gain stays open")
-    gains = f"{_signed(value_text(other))} of probability on average, {_signed(value_text(own))}"
+    gains = f"{signed(value_text(other))} of probability on average, {signed(value_text(own))}"
     return f"{said}: {gains} on the network itself"
 
 
@@ -128,45 +124,12 @@ def gain_plate(lift: Lifted, outcomes: Sequence[Outcome]) -> Plate | None:
     return Plate(
         "gain",
         f"The target’s mean probability goes from {value_text(before, 2)} to {value_text(after, 2)}",
-        f"Each dot is one image. Above the dashed line the network is surer than before. {_drawn(pairs)}",
+        f"Each dot is one image. Above the dashed line the network is surer than before. {drawn(pairs)}",
         f"Probability of the target class {interval(before)} before, {interval(after)} after.",
-        _cloud(pairs, "Probability before", "Probability after", "unchanged"),
+        cloud(pairs, "Probability before", "Probability after", "unchanged"),
     )
 
 
 def _curve(scores: Mapping[int, float], reached: bool) -> Curve:
     steps = evenly(sorted(scores), MOST_POINTS)
     return Curve(tuple(steps), tuple(scores[step] for step in steps), reached)
-
-
-def _cloud(pairs: Sequence[tuple[Kind, tuple[float, float]]], across: str, up: str, diagonal: str) -> Cloud:
-    shown = evenly(pairs, MOST_DOTS)
-    both = [value for _, pair in shown for value in pair]
-    low, high = min(*both, 0.0), max(*both, 0.0)
-    pad = 0.04 * (high - low) or 0.05
-    dots: dict[Kind, tuple[tuple[float, float], ...]] = {
-        kind: tuple(pair for found, pair in shown if found == kind) for kind in KINDS
-    }
-    return Cloud(
-        {kind: found for kind, found in dots.items() if found},
-        Axis(low - pad, high + pad),
-        across,
-        up,
-        diagonal,
-    )
-
-
-def _drawn(pairs: Sequence[tuple[Kind, object]]) -> str:
-    """``n = 264 correct before, 36 wrong before``, and how many of them are drawn where it is not all."""
-    sizes = _counted(kind for kind, _ in pairs)
-    cut = f"; {MOST_DOTS:,} of them drawn, evenly spread" if len(pairs) > MOST_DOTS else ""
-    return f"n = {sizes}{cut}."
-
-
-def _counted(kinds: Iterable[Kind]) -> str:
-    found = list(kinds)
-    return ", ".join(f"{found.count(kind):,} {words}" for kind, words in KINDS.items() if kind in found)
-
-
-def _signed(text: str) -> str:
-    return text if text.startswith("−") else f"+{text}"

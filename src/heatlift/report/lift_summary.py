@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from heatlift.report.facts import second_network
 from heatlift.report.summary import Finished, Known, known_figure, mapping, read_summary
-from heatlift.report.wording import clean, shorten
+from heatlift.report.wording import clean
 from heatlift.run.record import read_record
 
 GROUPS = ("all", "correct", "wrong")
@@ -48,8 +49,7 @@ class Lifted(Finished):
     @property
     def second(self) -> str:
         """The second network's name."""
-        verify = self.section("verify")
-        return shorten(verify.get("name") or verify.get("spec") or "the second network", 40)
+        return second_network(self)
 
 
 def read_lift(folder: Path) -> Lifted:

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from heatlift.report.heatmaps import class_name
 from heatlift.report.lift_outcomes import Outcome
 from heatlift.report.lift_summary import Lifted
-from heatlift.report.summary import Known
-from heatlift.report.tables import Cell, Column, Row, Table
-from heatlift.report.wording import NOTHING, bounds_text, clean, count, number, value_text
+from heatlift.report.tables import Cell, Column, Row, Table, counted_cell
+from heatlift.report.wording import NOTHING, clean, count, number
 
 MOST_MISSED = 30
 """Images that did not get there, in the page; the run's table has all."""
@@ -41,7 +40,9 @@ def certificates_table(lift: Lifted) -> Table | None:
     for name, (title, about, decimals) in CERTIFICATES.items():
         figures = [lift.figure(name, group) for group in groups]
         if any(figures):
-            rows.append(Row(False, (Cell(title, about), *(_cell(figure, decimals) for figure in figures))))
+            rows.append(
+                Row(False, (Cell(title, about), *(counted_cell(figure, decimals) for figure in figures)))
+            )
     if not rows:
         return None
     columns = (Column("Figure", numeric=False), *(Column(title) for title in groups.values()))
@@ -84,10 +85,3 @@ def missed_table(outcomes: Sequence[Outcome], classes: Sequence[str] | None) -> 
             for o in missed[:MOST_MISSED]
         ),
     )
-
-
-def _cell(figure: Known | None, decimals: int | None) -> Cell:
-    if figure is None:
-        return Cell(NOTHING)
-    detail = "; ".join(filter(None, (bounds_text(figure, decimals), f"n = {figure.n:,}")))
-    return Cell(value_text(figure, decimals), detail, figure.value)

@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from heatlift.report.distributions import Box, Distribution, Kind
-from heatlift.report.plate import DotRow
+from heatlift.report.plate import BoxRow, DotRow, IntervalRow
 from heatlift.report.summary import Known
 from heatlift.report.svg import ALL, CONTROL, CORRECT, INK, MUTED, PAGE, SMALL, WRONG, Drawing
-from heatlift.report.wording import value_text
+from heatlift.report.wording import shorten, value_text
 
 COLOUR: Mapping[Kind, str] = {"correct": CORRECT, "wrong": WRONG, "all": ALL}
 """One meaning, one colour, everywhere in the report."""
@@ -102,6 +102,30 @@ def hills(axes: Axes, distribution: Distribution) -> None:
     for kind, shares in distribution.shares.items():
         axes.stairs(shares, distribution.edges, fill=True, color=COLOUR[kind], alpha=0.36, linewidth=0)
         axes.stairs(shares, distribution.edges, color=COLOUR[kind], linewidth=1.6)
+
+
+def middles(controls: Sequence[bool], line: float) -> tuple[list[float], float]:
+    """Where each row's middle is, with a gap before the first control, and the height of all."""
+    gap = 14.0
+    first = controls.index(True) if True in controls else 0
+    middles = [
+        4 + (place + 0.5) * line + (gap if first and place >= first else 0) for place in range(len(controls))
+    ]
+    return middles, middles[-1] + line / 2 + 4
+
+
+def names(
+    d: Drawing,
+    rows: Sequence[DotRow | BoxRow | IntervalRow],
+    heights: Sequence[float],
+    top: float,
+    length: int,
+) -> None:
+    """The rows' names at the left edge, and a rule between the heatmaps and the controls."""
+    for place, (row, middle) in enumerate(zip(rows, heights, strict=True)):
+        d.write(0, top + middle, d.name(shorten(row.name, length)), color=CONTROL if row.control else INK)
+        if row.control and place and not rows[place - 1].control:
+            d.rule(top + (heights[place - 1] + middle) / 2)
 
 
 def legend(d: Drawing, entries: Sequence[tuple[str, str, str]], left: float) -> None:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import ClassVar
 
 from heatlift.report import findings, plates
 from heatlift.report.distributions import Distribution, read_distributions
@@ -41,6 +42,8 @@ class Failure:
 @dataclass(frozen=True)
 class Page:
     """Everything that the report prints."""
+
+    template: ClassVar[str] = "audit.html.jinja"
 
     title: str
     verdict: str

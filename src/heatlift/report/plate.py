@@ -95,6 +95,33 @@ class Cloud:
 
 
 @dataclass(frozen=True)
+class IntervalRow:
+    """One estimate with its interval, and the values that a paper printed for it."""
+
+    name: str
+    control: bool
+    known: Known
+    printed: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class IntervalPanel:
+    """Estimates on one axis; the words below it say what they are."""
+
+    rows: tuple[IntervalRow, ...]
+    axis: Axis
+    label: str
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Estimates with their intervals, each kind on an axis of its own, one below the other."""
+
+    panels: tuple[IntervalPanel, ...]
+    printed: str = ""  # whose values the hollow marks are, where there are any
+
+
+@dataclass(frozen=True)
 class Plate:
     """A figure with its words; ``identity`` is unique in the page."""
 
@@ -102,4 +129,4 @@ class Plate:
     title: str
     caption: str
     alt: str
-    content: Dots | Boxes | Hills | Curves | Cloud
+    content: Dots | Boxes | Hills | Curves | Cloud | Intervals

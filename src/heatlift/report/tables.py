@@ -1,4 +1,4 @@
-"""The report's two tables, as rows of formatted cells that also carry the raw numbers they sort by."""
+"""An audit's two tables; what any table is made of: formatted cells with the raw numbers they sort by."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ from heatlift.report.wording import NOTHING, bounds_text, clean, number, value_t
 
 @dataclass(frozen=True)
 class Cell:
-    """A table's cell: the text, a smaller second line, and the raw number that it sorts by."""
+    """A table's cell: the text, a smaller second line, and the raw number that it sorts by.
+
+    ``link`` is the place in the page that the text leads to; ``mark`` (``correct`` or ``wrong``) colours
+    the second line.
+    """
 
     text: str
     detail: str = ""
     value: float | None = None
+    link: str = ""
+    mark: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,14 @@ def _signal(name: str, figures: Mapping[str, Known | None], keys: tuple[str, ...
 def _cell(figure: Known | None, decimals: int | None = None) -> Cell:
     """The value above its interval; ``decimals`` keeps a column of shares or differences aligned."""
     return Cell(value_text(figure, decimals), bounds_text(figure, decimals), figure.value if figure else None)
+
+
+def counted_cell(figure: Known | None, decimals: int | None = None) -> Cell:
+    """The value above its interval and the number of images."""
+    if figure is None:
+        return Cell(NOTHING)
+    detail = "; ".join(filter(None, (bounds_text(figure, decimals), f"n = {figure.n:,}")))
+    return Cell(value_text(figure, decimals), detail, figure.value)
 
 
 def _accuracy(method: MethodSummary) -> Cell:

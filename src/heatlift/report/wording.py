@@ -78,6 +78,15 @@ def interval(figure: Known | None, decimals: int | None = None) -> str:
     return f"{value_text(figure, decimals)} {bounds_text(figure, decimals)}".strip()
 
 
+def signed(text: str) -> str:
+    """A printed number with its sign also where that is plus.
+
+    >>> signed("0.12"), signed("−0.12")
+    ('+0.12', '−0.12')
+    """
+    return text if text.startswith("−") else f"+{text}"
+
+
 def count(n: int, noun: str) -> str:
     """``1 image``, ``2,000 images``."""
     return f"{n:,} {noun if n == 1 else noun + 's'}"

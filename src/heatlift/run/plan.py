@@ -112,6 +112,7 @@ class UndesirableConfig(OptimisingConfig):
     shift: int | None = Field(None, ge=0, le=256)
     averaged: float | None = Field(None, ge=0, le=1)
     restarts: int | None = Field(None, ge=1)
+    shared: bool | None = None
     lr: float | None = Field(None, gt=0)
 
 

@@ -45,20 +45,18 @@ addEventListener("beforeprint", () => {
   for (const each of document.querySelectorAll("details")) each.open = true;
 });
 
-// Evolutions: a slider shows one step at a time; without this script the last one stands.
+// Evolutions: a slider shows one step at a time; without this script the last one stands. What else a step
+// has is written where the page has an element of its name.
 for (const evolution of document.querySelectorAll(".evolution")) {
   const slider = evolution.querySelector("input");
   const frames = evolution.querySelectorAll(".frames li");
   const show = () => {
     const place = Number(slider.value);
-    const { step, score, limit, largest } = frames[place].dataset;
+    const { said, ...shown } = frames[place].dataset;
     for (const film of evolution.querySelectorAll(".film"))
       film.querySelectorAll("img").forEach((picture, each) => (picture.hidden = each !== place));
-    evolution.querySelector(".at").textContent = step;
-    evolution.querySelector(".score").textContent = score;
-    evolution.querySelector(".limit").textContent = limit;
-    evolution.querySelector(".largest").textContent = largest;
-    slider.setAttribute("aria-valuetext", `step ${step}, CO score ${score}`);
+    for (const [name, text] of Object.entries(shown)) evolution.querySelector(`.${name}`).textContent = text;
+    slider.setAttribute("aria-valuetext", said);
   };
   slider.addEventListener("input", show);
   slider.hidden = false;
