@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from heatlift.run.evolutions import Evolutions, Recorder
-from heatlift.run.originals import original_path
 from heatlift.run.lift_summary import write_lift_summary
+from heatlift.run.originals import original_path
 from heatlift.run.tables import write_part
 
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from heatlift.cli.demo import scene
 from heatlift.data import find_images
 from heatlift.demo import DEGRADATIONS, PHOTOGRAPHS, SHORTER_SIDE, rotate, variants, write_photographs
 from heatlift.errors import HeatliftError
@@ -64,3 +66,8 @@ def test_a_folder_that_can_t_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(HeatliftError, match="can't write the demo's photographs"):
         write_photographs(tmp_path / "taken")
+
+
+def test_variants_of_one_photograph_are_one_scene() -> None:
+    names = {name for photograph in PHOTOGRAPHS for name, _ in islice(variants(photograph), 3)}
+    assert {scene(f"a class/{name}.jpg") for name in names} == {p.name for p in PHOTOGRAPHS}

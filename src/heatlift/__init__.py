@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from heatlift.classifier import Classifier as Classifier
     from heatlift.errors import HeatliftError as HeatliftError
     from heatlift.errors import Refused as Refused
+    from heatlift.explanation import Explanation as Explanation
+    from heatlift.explanation import explain as explain
     from heatlift.figures import co_per_step as co_per_step
     from heatlift.figures import heatmap_panel as heatmap_panel
     from heatlift.gax import GAX as GAX
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Attribution": "attributor",
     "Classifier": "classifier",
+    "Explanation": "explanation",
     "Framing": "types",
     "GAX": "gax",
     "HeatliftError": "errors",
@@ -49,6 +52,7 @@ _HOMES = {
     "augment": "augmentation",
     "co_per_step": "figures",
     "co_score": "score",
+    "explain": "explanation",
     "heatmap_panel": "figures",
     "load": "zoo",
     "methods": "registry",

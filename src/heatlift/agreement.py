@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.stats import rankdata
 
+from heatlift.errors import HeatliftError
+
 TOP = 0.04
 """The share of the pixels that are compared as the most undesirable ones."""
 
@@ -21,7 +23,8 @@ class Agreement:
 
     Attributes:
         iou: intersection over union of the pixels above a threshold; None where both have none.
-        iou_top: the same of the 4% of the pixels where the most is taken away; None for a flat mask.
+        iou_top: the same of the 4% of the pixels where the most is taken away, or of fewer where less is
+            touched; None for a flat mask.
         correlation: Pearson's, of 1 - M'; None for a flat mask.
         spearman: the same of the ranks.
         ssim: structural similarity (Wang et al. 2004), Gaussian window of 1.5 pixels, range 1.
@@ -40,7 +43,12 @@ def agreement(first: Floats, second: Floats, threshold: float) -> Agreement:
     Args:
         first, second: 1 - M', (h, w) in [0, 1].
         threshold: above which a pixel counts as undesirable.
+
+    Raises:
+        HeatliftError: masks of different shapes.
     """
+    if first.shape != second.shape or first.ndim != 2:
+        raise HeatliftError(f"masks {first.shape} and {second.shape}: they must have one shape (h, w)")
     first, second = first.astype(np.float64), second.astype(np.float64)
     flat = np.ptp(first) == 0 or np.ptp(second) == 0
     top = None if flat else _iou(_top(first), _top(second))
@@ -59,11 +67,13 @@ def _iou(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float | None:
 
 
 def _top(taken: Floats) -> NDArray[np.bool_]:
-    """The largest 4%, exactly as many in every mask; of equal ones the first."""
+    """The largest 4%, of equal ones the first; none of those where the least is taken away."""
     count = max(1, round(TOP * taken.size))
     chosen = np.zeros(taken.size, bool)
     chosen[np.argsort(-taken.ravel(), kind="stable")[:count]] = True
-    return chosen
+    # In a sparse mask untouched pixels would fill it up, the same in any.
+    touched: NDArray[np.bool_] = taken > taken.min()
+    return chosen.reshape(taken.shape) & touched
 
 
 def _correlation(first: Floats, second: Floats) -> float:

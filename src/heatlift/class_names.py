@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import operator
 import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from functools import cache
 from typing import Any
+
+from heatlift.errors import HeatliftError
 
 WNID = re.compile(r"n\d{8}", re.ASCII)
 """A WordNet id such as n01440764, by which ImageNet's class folders are named."""
@@ -34,6 +38,65 @@ class ClassNames:
             if name in reading:
                 return reading[name]
         return self._loose.get(_loosely(name), ())
+
+
+def chosen_output(wanted: int | str, num_classes: int, classes: Sequence[str] | None) -> int:
+    """The output that a person means by a number, a name, a part of one, or a wnid.
+
+    A name is looked up as by `ClassNames`; then among all parts of the descriptions ("tiger cat" of
+    "tabby, tiger cat"); then as the beginning of a part, where only one class has such a one.
+
+    Raises:
+        HeatliftError: it means none of the outputs, or several.
+    """
+    if isinstance(wanted, str):
+        found = _named(wanted.strip(), num_classes, classes or ())
+    else:
+        found = tuple(index for index in (_whole(wanted),) if 0 <= index < num_classes)
+    if len(found) == 1:
+        return found[0]
+    names = [f"{_brief(classes, i)} ({i})" for i in found[:4]]
+    if found:
+        more = ", ..." if len(found) > 4 else ""
+        raise HeatliftError(f"'{wanted}' may be {', '.join(names)}{more}: give the number")
+    raise HeatliftError(f"no class '{wanted}': {_instead(str(wanted), num_classes, classes or ())}")
+
+
+def _named(wanted: str, num_classes: int, classes: Sequence[str]) -> tuple[int, ...]:
+    found = ClassNames(classes).outputs(wanted)
+    if found or not wanted:
+        return found
+    if WNID.fullmatch(wanted) and num_classes == 1000:
+        index = imagenet_output(wanted)
+        return () if index is None else (index,)
+    if wanted.isdecimal():
+        return (int(wanted),) if int(wanted) < num_classes else ()
+    loose = _loosely(wanted)
+    parts = [[_loosely(part) for part in name.split(",")] for name in classes]
+    whole = tuple(i for i, each in enumerate(parts) if loose in each)
+    return whole or tuple(i for i, each in enumerate(parts) if any(part.startswith(loose) for part in each))
+
+
+def _whole(wanted: Any) -> int:
+    """A whole number of any kind; -1, which is no class, for anything else."""
+    try:
+        return -1 if isinstance(wanted, bool) else operator.index(wanted)
+    except TypeError:
+        return -1
+
+
+def _instead(wanted: str, num_classes: int, classes: Sequence[str]) -> str:
+    """What to give in place of a class that is none."""
+    numbers = f"a number from 0 to {num_classes - 1}"
+    parts = {_loosely(part): part.strip() for name in classes for part in name.split(",")}
+    close = get_close_matches(_loosely(wanted), parts, n=3)
+    if close:
+        return f"did you mean {' or '.join(parts[each] for each in close)}? A name, or {numbers}"
+    return f"give {'one of the names, or ' if classes else ''}{numbers}"
+
+
+def _brief(classes: Sequence[str] | None, index: int) -> str:
+    return classes[index].split(",")[0].strip() if classes is not None else "class"
 
 
 def imagenet_output(wnid: str) -> int | None:

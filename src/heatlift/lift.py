@@ -75,7 +75,7 @@ class Subjects:
             HeatliftError: no batch of images in [0, 1], or a class that the network has no output for.
         """
         network = classifier.in_float32().unfolded()
-        images = network.inputs(images, "pixel")
+        images = network.inputs(images.detach(), "pixel")
         # The optimiser's steps are too small for half precision; the classifier casts what it is shown.
         images = images.float() if images.dtype in (torch.float16, torch.bfloat16) else images
         if not len(images):

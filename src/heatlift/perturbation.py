@@ -32,10 +32,13 @@ def reference_images(images: Tensor, reference: Reference, kernel: int, sigma: f
         HeatliftError: an image that is too small for the window, or a function that gives no such images.
     """
     if callable(reference):
-        found = reference(images)
-        if not isinstance(found, Tensor) or found.shape != images.shape or not bool(found.isfinite().all()):
-            raise HeatliftError(f"the reference must give finite images of shape {tuple(images.shape)}")
-        return found.detach()
+        found = reference(images.detach().clone())
+        if not isinstance(found, Tensor) or found.shape != images.shape:
+            raise HeatliftError(f"the reference must give images of shape {tuple(images.shape)}")
+        found = found.detach().to(images)
+        if not bool(((found >= 0) & (found <= 1)).all()):
+            raise HeatliftError("the reference must give images in [0, 1]")
+        return found
     if reference == "mean":
         return images.mean(dim=(2, 3), keepdim=True).expand_as(images)
     if min(images.shape[2:]) <= kernel // 2:

@@ -97,15 +97,16 @@ def relative_improvement(before: Tensor, after: Tensor, classes: Tensor) -> Tens
         classes: (n,) integers in [0, C).
 
     Returns:
-        (n,) up to 100.
+        (n,) up to 100, float64.
 
     Example:
         >>> import torch
         >>> even, sure = torch.zeros(1, 2), torch.tensor([[0.0, 40.0]])
         >>> relative_improvement(even, sure, torch.tensor([1]))
-        tensor([100.])
+        tensor([100.], dtype=torch.float64)
     """
-    gained = log_remainder(after, classes) - log_remainder(before, classes)
+    # Where the class was certain and is lost, float32 overflows.
+    gained = log_remainder(after.double(), classes) - log_remainder(before.double(), classes)
     return 100 * (1 - gained.exp())
 
 

@@ -101,7 +101,7 @@ class UndesirablePixels:
         beta: of ``power``, at least 1.
         reduction: ``mean`` over the cells, or the printed ``sum``.
         centred: whether the factors see logits less their mean, so that a constant added to all of them
-            changes nothing.
+            changes nothing. The two factors are then one, F-TC being F-NTC / (C - 1).
         bounds: ``clamp`` brings M back to [0, 1] after each update, M' is bilinear; ``sigmoid`` has
             M' = sigmoid(up(w) + 2), up bicubic.
         resolution: side of the coarse mask.
@@ -109,7 +109,8 @@ class UndesirablePixels:
         reference: what takes a pixel's place: ``blur``, ``mean`` colour, ``local_mean``, or a function.
         kernel: side of the blur's window in pixels, odd.
         sigma: the blur's standard deviation in pixels.
-        views: how many shifted and mirrored views of Q each step sees; 0 for Q as it is.
+        views: how many shifted and mirrored views of Q each step sees, each of which costs a pass; 0 for Q
+            as it is. A factor compares them with x as it is.
         shift: how far a view is shifted at most, in pixels.
         mirror: whether every other view is mirrored.
         averaged: the mask is the mean over this last part of the steps, 0 to 1; 0 for the last step's.
@@ -169,6 +170,9 @@ class UndesirablePixels:
             "gamma": 0, "tv_weight": 0, "l1_weight": 0, "beta": 1, "averaged": 0,
         }  # fmt: skip
         for name, lowest in least.items():
+            whole = name not in ("gamma", "tv_weight", "l1_weight", "beta", "averaged")
+            if whole and not isinstance(getattr(self, name), int):
+                raise HeatliftError(f"{name} {getattr(self, name)!r}: give a whole number")
             if not lowest <= getattr(self, name) < float("inf"):
                 raise HeatliftError(f"{name} {getattr(self, name)}: give a number from {lowest}")
         if not 0 < self.lr < float("inf") or not 0 < self.sigma < float("inf"):
@@ -208,7 +212,8 @@ class UndesirablePixels:
             target: the class: one per image, one for all, or by default what is predicted.
             trial: another one starts elsewhere and sees other views.
             others: further networks with the same classes that the mask is to work for as well.
-            observe: sees the coarse masks of every step, by image: the average over restarts is not seen.
+            observe: sees every step's masks, those of the first restart: (m, 1, resolution, resolution), or
+                at the image's size where they are sigmoid.
             progress: hears of every step.
             portions: how many images go at a time, instead of ``batch_size``.
 
@@ -269,15 +274,24 @@ class UndesirablePixels:
         reference = reference_images(x, self.reference, self.kernel, self.sigma)
         numbers = range(first * self.restarts, first * self.restarts + runs)
         purposes = [str(number) for number in numbers]
+        optimiser = Optimiser(
+            Problem(self._decode, self._show, self._loss, self._project),
+            [one.in_precision(self.precision) for one in (classifier, *others)],
+            self.steps,
+            self.lr,
+            shared=self.shared,
+            portions=portions,
+        )
         given = {
             "x": x.repeat(runs, 1, 1, 1),
             "reference": reference.repeat(runs, 1, 1, 1),
             "target": subjects.target.repeat(runs),
-            "before": subjects.logits.repeat(runs, 1),
         }
-        for i, other in enumerate(others):
-            before = logits_of(other.in_float32(), other.resized(x.to(other.device)), portions).to(x.device)
-            given[f"before {i + 1}"] = before.repeat(runs, 1)
+        if self.factor is not None:
+            # Of the networks as the optimiser has them, whose rounding is its own.
+            for i, network in enumerate(optimiser.classifiers):
+                inputs = network.resized(x.to(network.device)) if i else x
+                given[_before(i)] = logits_of(network, inputs, portions).to(x.device).repeat(runs, 1)
         if self.views:
             size = (self.steps + 1, self.views)
             given["views"] = torch.cat(
@@ -287,7 +301,7 @@ class UndesirablePixels:
                 ]
             )
         start = torch.cat([self._start(x, purpose) for purpose in purposes])
-        mean = _Mean(int(self.steps * (1 - self.averaged)) + 1) if self.averaged else None
+        mean = _Mean(self.steps - round(self.steps * self.averaged) + 1) if self.averaged else None
 
         def seen(step: int, rows: Tensor, decoded: Tensor) -> None:
             if mean is not None:
@@ -295,18 +309,10 @@ class UndesirablePixels:
             if observe is not None and bool((rows < n).any()):
                 observe(step, rows[rows < n], decoded[rows < n])
 
-        optimiser = Optimiser(
-            Problem(self._decode, self._show, self._loss, self._project),
-            [one.in_precision(self.precision) for one in (classifier, *others)],
-            self.steps,
-            self.lr,
-            shared=self.shared,
-            portions=portions,
-        )
         found = optimiser((start,), given, seen, progress)
         coarse = self._decode(found.parameters, given)
-        if mean is not None and mean.count:
-            coarse = mean.total / mean.count
+        if mean is not None:
+            coarse = mean.over(coarse)
         masks = self._at_size_of(x, coarse).unflatten(0, (count, self.restarts, n)).mean(dim=1)
         history = found.history.unflatten(0, (count, self.restarts, n)).mean(dim=1)
         return [_measured(subjects, reference, masks[t], history[t]) for t in range(count)]
@@ -347,7 +353,7 @@ class UndesirablePixels:
         target = given["target"]
         losses = []
         for i, each in enumerate(logits):
-            before = given[f"before {i}" if i else "before"].to(each)
+            before = given[_before(i)].to(each) if self.factor is not None else each
             losses += [self._of_view(before, after, target) for after in each.split(len(target))]
         kept_little = self.game == "preserve"
         little = sparsity(1 - masks if kept_little else masks, self.reduction)
@@ -390,23 +396,34 @@ STABLE: dict[str, Any] = {
 """The settings of `UndesirablePixels.stable`; what else was tried is in the documentation."""
 
 
+def _before(network: int) -> str:
+    """Under which name a network's logits of the images are given."""
+    return f"before {network}"
+
+
 @dataclass
 class _Mean:
     """The mean of masks over the steps from some step on."""
 
     first: int
-    count: int = 0
-    total: Tensor = field(default_factory=lambda: torch.zeros(()))
-    last: int = -1
+    total: Tensor | None = None
+    count: Tensor | None = None
 
     def add(self, step: int, rows: Tensor, decoded: Tensor, n: int) -> None:
         if step < self.first:
             return
-        if not self.count:
+        if self.total is None or self.count is None:
             self.total = decoded.new_zeros((n, *decoded.shape[1:]))
-        # A step comes in portions.
-        self.count, self.last = self.count + (step != self.last), step
+            self.count = decoded.new_zeros((n, 1, 1, 1))
+        # An image may have ended before the others.
         self.total[rows] += decoded
+        self.count[rows] += 1
+
+    def over(self, last: Tensor) -> Tensor:
+        """The means; the last masks where there are none."""
+        if self.total is None or self.count is None:
+            return last
+        return torch.where(self.count > 0, self.total / self.count.clamp(min=1), last)
 
 
 def _measured(subjects: Subjects, reference: Tensor, masks: Tensor, history: Tensor) -> Undesirable:

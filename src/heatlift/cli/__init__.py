@@ -16,6 +16,7 @@ from heatlift.allocation import keep_freed_memory
 from heatlift.cli.audit import audit
 from heatlift.cli.check import check
 from heatlift.cli.demo import demo
+from heatlift.cli.explain import explain
 from heatlift.cli.lift import lift
 from heatlift.cli.report import report
 from heatlift.cli.undesirable import undesirable
@@ -32,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (demo, audit, lift, undesirable, report, check):
+for command in (demo, audit, lift, undesirable, explain, report, check):
     app.command(command.__name__)(command)
 
 

@@ -13,7 +13,9 @@ def demo(
         Path, typer.Option("--out", "-o", metavar="DIR", help="Where photographs and results go.")
     ] = Path("heatlift-demo"),
 ) -> int:
-    """Audit an ImageNet classifier on real photographs, spoilt in everyday ways; takes a few minutes.
+    """Audit an ImageNet classifier on real photographs, spoilt in everyday ways, and explain two answers.
+
+    Takes a few minutes.
 
     Nothing is downloaded: the network is EfficientNet-Lite0 from PyPI, the photographs come with
     scikit-image, scikit-learn and matplotlib.
@@ -31,4 +33,30 @@ def demo(
         f"made from {len(PHOTOGRAPHS)}, so they are not independent, and the report's intervals are too "
         "narrow: this shows the tool, it is no finding"
     )
-    return run_and_report(configured(data=str(photographs), model="demo"), out / "audit")
+    status = run_and_report(configured(data=str(photographs), model="demo"), out / "audit")
+    return status or explained(photographs, out)
+
+
+def explained(photographs: Path, out: Path) -> int:
+    """Explain a photograph that the audit's network gets wrong, and one of the same scene it gets right."""
+    from heatlift.explanation import explain
+    from heatlift.run.record import read
+    from heatlift.zoo import load
+
+    rows = [row for row in read(out / "audit").predictions.to_pylist() if row["correct"] is not None]
+    wrong = next((row for row in rows if not row["correct"]), None)
+    right = [row for row in rows if row["correct"]]
+    same = [row for row in right if wrong is not None and scene(row["image"]) == scene(wrong["image"])]
+    chosen = {"wrong": wrong, "right": next(iter([*same, *right]), None)}
+    classifier = load("demo")
+    for word, row in chosen.items():
+        if row is not None:
+            found = explain(classifier, photographs / row["image"], row["label"], fast=True)
+            picture = found.save(out / f"explained-{word}.png")
+            print(f"\n{found.summary()}\n\npicture of one that is {word}: {picture}")
+    return 0
+
+
+def scene(image: str) -> str:
+    """Which photograph a variant was made from."""
+    return Path(image).name.partition("-")[0]

@@ -13,10 +13,10 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
-def shown() -> Iterator[Progress]:
-    """A progress display for the time of the block, on standard error."""
+def shown(unit: str = "images") -> Iterator[Progress]:
+    """A progress display for the time of the block, on standard error; ``unit`` is what is counted."""
     if not sys.stderr.isatty():
-        yield _lines()
+        yield _lines(unit)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -32,7 +32,7 @@ def shown() -> Iterator[Progress]:
         yield update
 
 
-def _lines() -> Progress:
+def _lines(unit: str) -> Progress:
     """A line when the step changes, and one every few seconds while it lasts."""
     last_step, last_time = "", 0.0
 
@@ -40,7 +40,7 @@ def _lines() -> Progress:
         nonlocal last_step, last_time
         now = time.monotonic()
         if step != last_step or now - last_time > SECONDS_BETWEEN_LINES or done == total:
-            print(f"{step}: {done}/{total} images", file=sys.stderr, flush=True)
+            print(f"{step}: {done}/{total} {unit}", file=sys.stderr, flush=True)
             last_step, last_time = step, now
 
     return update

@@ -1,0 +1,302 @@
+"""One picture's worth of answers: what a network sees, what is in the way, what would make it right."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+from heatlift.attribution import attribute
+from heatlift.class_names import chosen_output
+from heatlift.classifier import Classifier
+from heatlift.errors import HeatliftError, Refused
+from heatlift.opinion import opinion_of, pixels_of, second_opinion_of
+from heatlift.run.whole import whole
+from heatlift.spotlight import Spotlight
+from heatlift.undesirable import UNDESIRABLE, UndesirablePixels
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from heatlift.optimise import Progress as Steps
+    from heatlift.run.local import Progress
+
+STEPS = 80
+"""Of each optimisation, with the settings' own learning rate."""
+
+FAST_STEPS, FAST_LR = 24, 0.2
+"""Of a quick look: on wrongly predicted photographs it gets about three quarters of the way."""
+
+SUFFIXES = (".png", ".html", ".svg", ".pdf")
+"""What an explanation can be written as."""
+
+DOTS_PER_INCH = 150
+"""Of a .png; made to be read at 100."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Where one attribution method says that the network looks, for the class that it predicts.
+
+    Attributes:
+        method: its name in the registry.
+        heatmap: (3, h, w), in logits per unit of brightness; None where the method was refused.
+        why_not: why it does not apply to the network.
+    """
+
+    method: str
+    heatmap: Tensor | None = field(repr=False)
+    why_not: str = ""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of the image that was optimised to raise a class, and what the network says of it.
+
+    Attributes:
+        kind: ``undesirable`` blurs pixels, ``spotlight`` darkens and brightens them.
+        target: the class that is raised.
+        heatmap: of undesirable pixels how much of each is blurred, 1 - M', (1, h, w) in [0, 1]; of a
+            spotlight the h in x' = x h, (3, h, w).
+        image: what the network is shown then, (3, h, w) in [0, 1].
+        logits: what it says, (C,).
+        verified: what the second network says of it, (C,); None without one.
+    """
+
+    kind: Literal["undesirable", "spotlight"]
+    target: int
+    heatmap: Tensor = field(repr=False)
+    image: Tensor = field(repr=False)
+    logits: Tensor = field(repr=False)
+    verified: Tensor | None = field(repr=False, default=None)
+
+    @property
+    def area(self) -> float:
+        """Of undesirable pixels, the share of pixels that are blurred by more than 0.6."""
+        return float((self.heatmap > UNDESIRABLE).double().mean())
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What `explain` found about one image; it can draw itself and write itself down.
+
+    Attributes:
+        image: the image as the network is shown it, (3, h, w) in [0, 1].
+        name: the image file's; empty for a tensor.
+        network: what the network is, as `Classifier.describe` says.
+        label: the true class, where it was given.
+        logits: what the network says of the image, (C,).
+        saliency: the gradient of the predicted class's logit.
+        gradcam: evidence for and against the predicted class at the last feature map.
+        changes: undesirable pixels for the predicted class and for the label where that is another one,
+            and a spotlight on the label, or without one on the predicted class.
+        second: the second network's name; None without one.
+        verified: what the second network says of the image, (C,).
+        steps: of each optimisation.
+        seed: of their views.
+    """
+
+    image: Tensor = field(repr=False)
+    name: str
+    network: Mapping[str, Any] = field(repr=False)
+    label: int | None
+    logits: Tensor = field(repr=False)
+    saliency: Seen
+    gradcam: Seen
+    changes: tuple[Change, ...]
+    second: str | None = None
+    verified: Tensor | None = field(repr=False, default=None)
+    steps: int = STEPS
+    seed: int = 0
+
+    @property
+    def predicted(self) -> int:
+        """The class that the network predicts."""
+        return int(self.logits.argmax())
+
+    def summary(self) -> str:
+        """The findings in a few plain lines."""
+        from heatlift.report.explanation_words import summary
+
+        return summary(self)
+
+    def figure(self) -> Figure:
+        """The picture, as a matplotlib figure of its own that pyplot knows nothing of."""
+        from heatlift.report.explanation_figure import explanation_figure
+
+        return explanation_figure(self)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture to a .png, .svg or .pdf file, or a page that opens offline to an .html file.
+
+        The file appears under its name only when it is complete.
+
+        Raises:
+            HeatliftError: another ending, or a folder.
+        """
+        target = savable(path)
+        content = self._page() if target.suffix.lower() == ".html" else self._picture(target.suffix.lower())
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with whole(target, "wb") as file:
+            file.write(content)
+        return target
+
+    def _page(self) -> bytes:
+        from heatlift.report.explanation_page import build_explanation_page
+        from heatlift.report.html import render
+
+        return render(build_explanation_page(self)).encode("utf-8")
+
+    def _picture(self, suffix: str, dpi: int = DOTS_PER_INCH) -> bytes:
+        from heatlift.report.explanation_figure import written
+
+        file = io.BytesIO()
+        written(self.figure(), file, suffix.removeprefix("."), dpi)
+        return file.getvalue()
+
+    def _repr_html_(self) -> str:
+        """The picture for a notebook."""
+        from html import escape
+
+        from heatlift.report.explanation_page import data_uri
+
+        picture = data_uri(self._picture(".png", dpi=100), "png")
+        return f'<img alt="{escape(self.summary())}" style="max-width: 100%" src="{picture}">'
+
+
+def explain(
+    classifier: Classifier,
+    image: Tensor | str | Path,
+    label: int | str | None = None,
+    *,
+    verify_on: Classifier | None = None,
+    fast: bool = False,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Explanation:
+    """What does the network see in an image, what is in the way, and what would make it (more) right?
+
+    Saliency and Grad-CAM of the predicted class; the undesirable pixels of the predicted class, and of the
+    label where that is another one (`UndesirablePixels.stable`, after Kang 2019); a `Spotlight` on the
+    label, or without one on the predicted class. All probabilities are float32's on the network itself.
+
+    Args:
+        classifier: the network; it is left as it was.
+        image: (3, h, w) or (1, 3, h, w) in [0, 1], or an image file, which is cut as the network gets it.
+        label: the true class: its number, its name or an unambiguous part of it, or ImageNet's wnid.
+        verify_on: a second network with the same classes, which takes no part and is asked after.
+        fast: fewer and larger steps, for a quick look.
+        seed: of the views that the optimisations see.
+        progress: hears how many steps are done.
+
+    Raises:
+        HeatliftError: an image, a label or networks that do not fit, or a network that gives no numbers.
+
+    Example:
+        >>> import heatlift as hl
+        >>> clf = hl.load("torchvision:squeezenet1_1", weights="random", num_classes=3, size=64)
+        >>> found = hl.explain(clf, torch.rand(3, 64, 64), label=2, fast=True)
+        >>> [change.kind for change in found.changes][-1]
+        'spotlight'
+    """
+    for network in (classifier, *([] if verify_on is None else [verify_on])):
+        if not isinstance(network, Classifier):
+            raise HeatliftError(
+                f"{type(network).__name__} is no Classifier: wrap the network, hl.Classifier(network)"
+            )
+    wanted = None if label is None else chosen_output(label, classifier.num_classes, classifier.classes)
+    pixels, name = pixels_of(classifier, image)
+    opinion = opinion_of(classifier)
+    logits = opinion(pixels)
+    second = None if verify_on is None else second_opinion_of(classifier, verify_on)
+    verified = None if second is None else second(pixels)
+    if verified is not None and torch.equal(verified, logits):
+        raise HeatliftError("the second network is the first one: give one that takes no part")
+    steps = FAST_STEPS if fast else STEPS
+    found = _changes(classifier, pixels, int(logits.argmax()), wanted, fast, seed, progress)
+    return Explanation(
+        image=pixels[0].cpu(),
+        name=name,
+        network=classifier.describe(),
+        label=wanted,
+        logits=logits,
+        saliency=_seen(classifier, pixels, "saliency"),
+        gradcam=_seen(classifier, pixels, "layer_gradcam", "last"),
+        changes=tuple(
+            Change(
+                kind, target, heatmap.cpu(), changed[0].cpu(), opinion(changed), second and second(changed)
+            )
+            for kind, target, heatmap, changed in found
+        ),
+        second=None if verify_on is None else verify_on.name,
+        verified=verified,
+        steps=steps,
+        seed=seed,
+    )
+
+
+def savable(path: str | Path) -> Path:
+    """A path that an explanation can be written to.
+
+    Raises:
+        HeatliftError: another ending, or a folder.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in SUFFIXES:
+        raise HeatliftError(f"{target} ends in none of {', '.join(SUFFIXES)}: choose one of them")
+    if target.is_dir():
+        raise HeatliftError(f"{target} is a folder: give the file that the picture is to be written to")
+    return target
+
+
+def _seen(classifier: Classifier, image: Tensor, method: str, layer: str | None = None) -> Seen:
+    try:
+        heatmap = attribute(classifier.in_float32(), image, method, space="pixel", layer=layer)
+    except Refused as refusal:
+        return Seen(method, None, str(refusal))
+    if not bool(heatmap.isfinite().all()):
+        return Seen(method, None, f"{method} is not finite on this image")
+    return Seen(method, heatmap[0].cpu())
+
+
+def _changes(
+    classifier: Classifier,
+    image: Tensor,
+    predicted: int,
+    label: int | None,
+    fast: bool,
+    seed: int,
+    progress: Progress | None,
+) -> list[tuple[Literal["undesirable", "spotlight"], int, Tensor, Tensor]]:
+    """Kind, class, heatmap and changed image (1, 3, h, w) of every change."""
+    steps = FAST_STEPS if fast else STEPS
+    pace: dict[str, Any] = {"steps": steps, "seed": seed, **({"lr": FAST_LR} if fast else {})}
+
+    def heard(first: int, what: str) -> Steps:
+        def after(step: int, left: int) -> None:
+            if progress is not None:
+                progress(first + step, 2 * steps, what)
+
+        return after
+
+    targets = [predicted] if label in (None, predicted) else [predicted, label]
+    masks = UndesirablePixels.stable(**pace)(
+        classifier,
+        image.repeat(len(targets), 1, 1, 1),
+        torch.tensor(targets),
+        progress=heard(0, "undesirable pixels"),
+    )
+    aim = predicted if label is None else label
+    lift = Spotlight(**pace)(classifier, image, aim, progress=heard(steps, "spotlight"))
+    return [
+        *(
+            ("undesirable", target, 1 - masks.masks[i], masks.perturbed[i : i + 1])
+            for i, target in enumerate(targets)
+        ),
+        ("spotlight", aim, lift.heatmaps[0], lift.augmented),
+    ]
