@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from skimage.metrics import structural_similarity
 
+from heatlift import HeatliftError
 from heatlift.agreement import agreement
 from pictures import photographs
 
@@ -134,3 +135,16 @@ def test_masks_in_float32_are_measured_in_float64() -> None:
     found = agreement(first, second, 0.6)  # type: ignore[arg-type]
     same = agreement(first.astype(np.float64), second.astype(np.float64), 0.6)
     assert found == same
+
+
+def test_what_is_not_touched_is_no_top() -> None:
+    first, second = np.zeros((50, 50)), np.zeros((50, 50))
+    first[:5, :5], second[40:45, 40:45] = 0.9, 0.9
+    found = agreement(first, second, 0.6)
+    assert found.iou == found.iou_top == 0
+    assert agreement(first, first, 0.6).iou_top == 1
+
+
+def test_masks_of_other_shapes_are_refused() -> None:
+    with pytest.raises(HeatliftError, match=r"masks \(4, 4\) and \(4, 5\)"):
+        agreement(np.zeros((4, 4)), np.zeros((4, 5)), 0.6)

@@ -101,11 +101,19 @@ def test_too_small_images_are_refused(reference: Any) -> None:
         lambda x: x * torch.nan,
         lambda x: x.numpy(),
         lambda x: None,
+        lambda x: x + 1,
     ],
 )
 def test_functions_that_give_no_such_images_are_refused(x: Tensor, reference: Callable[..., Any]) -> None:
-    with pytest.raises(HeatliftError, match=r"must give finite images of shape \(3, 3, 40, 64\)"):
+    with pytest.raises(HeatliftError, match=r"must give images in \[0, 1\] of shape \(3, 3, 40, 64\)"):
         reference_images(x, reference, 11, 5.0)
+
+
+def test_a_function_may_do_with_its_images_what_it_likes(x: Tensor) -> None:
+    before = x.clone()
+    assert torch.equal(reference_images(x, lambda images: images.mul_(0), 11, 5.0), torch.zeros_like(x))
+    assert torch.equal(x, before)
+    assert reference_images(x, lambda images: images.double(), 11, 5.0).dtype == torch.float32
 
 
 def test_views_are_what_each_pixel_s_shift_says(x: Tensor) -> None:

@@ -33,12 +33,10 @@ def reference_images(images: Tensor, reference: Reference, kernel: int, sigma: f
     """
     if callable(reference):
         found = reference(images.detach().clone())
-        if not isinstance(found, Tensor) or found.shape != images.shape:
-            raise HeatliftError(f"the reference must give images of shape {tuple(images.shape)}")
-        found = found.detach().to(images)
-        if not bool(((found >= 0) & (found <= 1)).all()):
-            raise HeatliftError("the reference must give images in [0, 1]")
-        return found
+        fits = isinstance(found, Tensor) and found.shape == images.shape
+        if not fits or not bool(((found >= 0) & (found <= 1)).all()):
+            raise HeatliftError(f"the reference must give images in [0, 1] of shape {tuple(images.shape)}")
+        return found.detach().to(images)
     if reference == "mean":
         return images.mean(dim=(2, 3), keepdim=True).expand_as(images)
     if min(images.shape[2:]) <= kernel // 2:

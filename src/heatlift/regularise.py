@@ -11,7 +11,7 @@ from torch.nn import functional as F
 SMOOTH = 1e-8
 """Keeps the gradient of a square root finite where a mask is constant."""
 
-ROUNDING = 1e-3
+ROUNDING = 1e-4
 """Logits; how far they are apart is known to about 1e-6 in float32."""
 
 Reduction: TypeAlias = Literal["mean", "sum"]
