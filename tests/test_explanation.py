@@ -23,7 +23,7 @@ from torch import Tensor, nn
 import heatlift as hl
 from heatlift.class_names import chosen_output
 from heatlift.cli import run
-from heatlift.explanation import FAST_STEPS, STEPS, Explanation, explain
+from heatlift.explanation import Explanation, explain
 from heatlift.figures import BLUE, ORANGE
 from heatlift.report.explanation_words import probability, standings, title
 from heatlift.score import class_probability
@@ -117,8 +117,7 @@ def test_progress_ends_at_all_steps(image: Tensor) -> None:
     heard: list[tuple[int, int, str]] = []
     explain(named(), image, fast=True, progress=lambda done, total, step: heard.append((done, total, step)))
     assert [done for done, _, _ in heard] == sorted(done for done, _, _ in heard)
-    assert heard[-1] == (2 * FAST_STEPS, 2 * FAST_STEPS, "spotlight")
-    assert FAST_STEPS < STEPS
+    assert heard[-1] == (48, 48, "spotlight")
 
 
 @pytest.mark.parametrize(
@@ -233,7 +232,7 @@ def test_the_figure_says_what_was_found(wrong: Explanation) -> None:
     assert "What stands in the way of" in words
     assert "the label" in words
     assert "The second network, other:" in words
-    assert f"in {FAST_STEPS} steps (a quick look" in words
+    assert "in 24 steps from one start, the spotlight in 24 (a quick look" in words
     assert "other took no part" in words
     assert len([axes for axes in figure.axes if axes.images]) >= 9
     assert not any(text.get_parse_math() for text in texts(figure))
@@ -344,7 +343,7 @@ def test_the_command(
     found = capsys.readouterr()
     assert "It sees ‘class" in found.out
     assert "picture: photo-explained.png" in found.out
-    assert f"spotlight: {2 * FAST_STEPS}/{2 * FAST_STEPS} steps" in found.err
+    assert "spotlight: 48/48 steps" in found.err
     assert (tmp_path / "photo-explained.png").is_file()
     command = [
         "explain",

@@ -26,11 +26,8 @@ if TYPE_CHECKING:
     from heatlift.optimise import Progress as Steps
     from heatlift.run.local import Progress
 
-STEPS = 80
-"""Of each optimisation, with the settings' own learning rate."""
-
-FAST_STEPS, FAST_LR = 24, 0.2
-"""Of a quick look: on wrongly predicted photographs it gets about three quarters of the way."""
+QUICK: dict[str, Any] = {"steps": 24, "lr": 0.2}
+"""Of a quick look: few and large steps."""
 
 SUFFIXES = (".png", ".html", ".svg", ".pdf")
 """What an explanation can be written as."""
@@ -97,8 +94,9 @@ class Explanation:
             and a spotlight on the label, or without one on the predicted class.
         second: the second network's name; None without one.
         verified: what the second network says of the image, (C,).
-        steps: of each optimisation.
-        seed: of their views.
+        masks: the settings of the undesirable pixels.
+        lift: those of the spotlight.
+        fast: whether it was a quick look.
     """
 
     image: Tensor = field(repr=False)
@@ -111,8 +109,9 @@ class Explanation:
     changes: tuple[Change, ...]
     second: str | None = None
     verified: Tensor | None = field(repr=False, default=None)
-    steps: int = STEPS
-    seed: int = 0
+    masks: UndesirablePixels = field(default_factory=UndesirablePixels.stable)
+    lift: Spotlight = field(default_factory=Spotlight)
+    fast: bool = False
 
     @property
     def predicted(self) -> int:
@@ -217,8 +216,9 @@ def explain(
     verified = None if second is None else second(pixels)
     if verified is not None and torch.equal(verified, logits):
         raise HeatliftError("the second network is the first one: give one that takes no part")
-    steps = FAST_STEPS if fast else STEPS
-    found = _changes(classifier, pixels, int(logits.argmax()), wanted, fast, seed, progress)
+    masks = UndesirablePixels.stable(seed=seed, **(QUICK | {"restarts": 1} if fast else {}))
+    lift = Spotlight(seed=seed, **(QUICK if fast else {}))
+    found = _changes(classifier, pixels, int(logits.argmax()), wanted, masks, lift, progress)
     return Explanation(
         image=pixels[0].cpu(),
         name=name,
@@ -235,8 +235,9 @@ def explain(
         ),
         second=None if verify_on is None else verify_on.name,
         verified=verified,
-        steps=steps,
-        seed=seed,
+        masks=masks,
+        lift=lift,
+        fast=fast,
     )
 
 
@@ -269,34 +270,32 @@ def _changes(
     image: Tensor,
     predicted: int,
     label: int | None,
-    fast: bool,
-    seed: int,
+    masks: UndesirablePixels,
+    lift: Spotlight,
     progress: Progress | None,
 ) -> list[tuple[Literal["undesirable", "spotlight"], int, Tensor, Tensor]]:
     """Kind, class, heatmap and changed image (1, 3, h, w) of every change."""
-    steps = FAST_STEPS if fast else STEPS
-    pace: dict[str, Any] = {"steps": steps, "seed": seed, **({"lr": FAST_LR} if fast else {})}
 
     def heard(first: int, what: str) -> Steps:
         def after(step: int, left: int) -> None:
             if progress is not None:
-                progress(first + step, 2 * steps, what)
+                progress(first + step, masks.steps + lift.steps, what)
 
         return after
 
     targets = [predicted] if label in (None, predicted) else [predicted, label]
-    masks = UndesirablePixels.stable(**pace)(
+    undesirable = masks(
         classifier,
         image.repeat(len(targets), 1, 1, 1),
         torch.tensor(targets),
         progress=heard(0, "undesirable pixels"),
     )
     aim = predicted if label is None else label
-    lift = Spotlight(**pace)(classifier, image, aim, progress=heard(steps, "spotlight"))
+    spotlight = lift(classifier, image, aim, progress=heard(masks.steps, "spotlight"))
     return [
         *(
-            ("undesirable", target, 1 - masks.masks[i], masks.perturbed[i : i + 1])
+            ("undesirable", target, 1 - undesirable.masks[i], undesirable.perturbed[i : i + 1])
             for i, target in enumerate(targets)
         ),
-        ("spotlight", aim, lift.heatmaps[0], lift.augmented),
+        ("spotlight", aim, spotlight.heatmaps[0], spotlight.augmented),
     ]

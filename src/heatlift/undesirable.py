@@ -383,15 +383,20 @@ class UndesirablePixels:
 
 
 STABLE: dict[str, Any] = {
-    "steps": 80,
+    "steps": 40,
     "loss": "log_probability",
     "tv_weight": 0.0,
-    "l1_weight": 2.0,
+    "l1_weight": 0.5,
     "bounds": "sigmoid",
     "resolution": 14,
     "init": "ones",
+    "kernel": 31,
+    "sigma": 10.0,
     "views": 1,
     "averaged": 0.5,
+    "restarts": 10,
+    "shared": True,
+    "lr": 0.15,
 }
 """The settings of `UndesirablePixels.stable`; what else was tried is in the documentation."""
 

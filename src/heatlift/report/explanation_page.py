@@ -170,7 +170,7 @@ def _standing(explanation: Explanation, term: str, index: int) -> Entry:
 
 
 def _settings(explanation: Explanation, target: int) -> list[Entry]:
-    about, framing = explanation.network, explanation.network["preprocessing"]
+    about, framing, masks = explanation.network, explanation.network["preprocessing"], explanation.masks
     found = {
         "image": explanation.name or "a tensor",
         "network": about["name"],
@@ -178,9 +178,9 @@ def _settings(explanation: Explanation, target: int) -> list[Entry]:
         "preprocessing": f"resize {framing['resize']} ({framing['interpolation']}), mean {framing['mean']}, "
         f"std {framing['std']}",
         "second network": explanation.second or "none",
-        "undesirable pixels": f"the stable preset, {explanation.steps} steps",
-        "spotlight": f"on {words.class_name(explanation, target)}, {explanation.steps} steps",
-        "seed": explanation.seed,
+        "undesirable pixels": f"the stable preset, {masks.steps} steps, {masks.restarts} starts",
+        "spotlight": f"on {words.class_name(explanation, target)}, {explanation.lift.steps} steps",
+        "seed": explanation.lift.seed,
     }
     return [Entry(term, shorten(text, 200)) for term, text in found.items()]
 

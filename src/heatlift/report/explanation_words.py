@@ -176,7 +176,9 @@ def caveats(explanation: Explanation) -> tuple[str, ...]:
     """What these answers are, and what they are not."""
     name = shorten(explanation.network["name"], 60)
     height, width = explanation.image.shape[1:]
-    fast = " (a quick look: the full number finds more)" if explanation.steps < 80 else ""
+    masks, lift = explanation.masks, explanation.lift
+    starts = "one start" if masks.restarts == 1 else f"the mean of {masks.restarts} starts"
+    fast = " (a quick look: more steps find more)" if explanation.fast else ""
     if explanation.second is None:
         second = "No second network was asked whether it agrees."
     else:
@@ -187,8 +189,9 @@ def caveats(explanation: Explanation) -> tuple[str, ...]:
     return (
         f"Probabilities are softmax values in float32 of {name} itself, before → after each change, on the "
         f"image as it is cut for it ({width} × {height} pixels).",
-        f"Each change was optimised on this very network, in {explanation.steps} steps{fast}, seed "
-        f"{explanation.seed}. It says what moves this network, and by itself nothing about the object. "
+        f"Each change was optimised on this very network, a mask in {masks.steps} steps from {starts}, the "
+        f"spotlight in {lift.steps}{fast}, seed {lift.seed}. "
+        "It says what moves this network, and by itself nothing about the object. "
         f"{second}",
     )
 
