@@ -93,15 +93,13 @@ class _Small(nn.Module):
 
 def small_with_a_norm() -> Classifier:
     """Divides by a norm for which there is no rule."""
-    network = _Small()
-    plain = network.forward
+    return Classifier(_Normed(), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), size=32)
 
-    def forward(inputs: Tensor) -> Tensor:
-        out = plain(inputs)
+
+class _Normed(_Small):
+    def forward(self, inputs: Tensor) -> Tensor:
+        out = super().forward(inputs)
         return out / torch.linalg.vector_norm(out, ord=3, dim=1, keepdim=True)
-
-    network.forward = forward  # type: ignore[method-assign]
-    return Classifier(network, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), size=32)
 
 
 def masked() -> Classifier:
@@ -155,3 +153,16 @@ def returns_nan_for_dark_images() -> Classifier:
     plain = network.forward
     network.forward = lambda inputs: plain(inputs) / (inputs.mean(dim=(1, 2, 3)) > -1.0)[:, None]  # type: ignore[method-assign]
     return Classifier(network, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), size=32)
+
+
+def has_no_slope_in_the_dark() -> Classifier:
+    """Gives dark images logits like any others, and gradients that are NaN."""
+    return Classifier(_Slopeless(), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), size=32)
+
+
+class _Slopeless(_Small):
+    def forward(self, inputs: Tensor) -> Tensor:
+        dark = (inputs.mean(dim=(1, 2, 3), keepdim=True) < -1.6).to(inputs)
+        # The slope of a root at 0 is infinite, and 0 times that is NaN.
+        nothing = ((inputs - inputs.detach()) * dark + 1 - dark).flatten(1).sum(dim=1, keepdim=True)
+        return super().forward(inputs) + 0 * nothing.sqrt()

@@ -100,7 +100,7 @@ def test_every_figure_is_there_with_its_interval_and_n(run: Path) -> None:
     assert [column.title for column in table.columns] == ["Figure", "F-TC", "F-NTC", "no factor"]
     by_title = {row.cells[0].text: row for row in table.rows}
     assert len(by_title) == len(table.rows)
-    for title, name in (("Gain", "p_gain"), ("φ of a random blob, %", "phi_blob"), ("Area", "area")):
+    for title, name in (("Gain", "p_gain"), ("φ of random places, %", "phi_blob"), ("Area", "area")):
         for cell, factor in zip(by_title[title].cells[1:], summary(run)["factors"], strict=True):
             assert cell.value == factor[name]["value"]
             assert cell.detail.endswith(f"n = {factor[name]['n']}")
@@ -108,7 +108,7 @@ def test_every_figure_is_there_with_its_interval_and_n(run: Path) -> None:
     figures = {name for name, value in summary(run)["factors"][0].items() if isinstance(value, dict)}
     assert len(table.rows) == len(figures) + 2  # and two counts
     assert [row.cells[0].text for row in table.rows if row.control] == [
-        "φ of a random blob, %",
+        "φ of random places, %",
         "φ of the whole image blurred, %",
     ]
     assert [cell.value for cell in by_title["Left out of φ"].cells[1:]] == [3, 3, 3]
@@ -263,7 +263,7 @@ def test_figures_that_are_not_known_are_left_out(run: Path) -> None:
     page = build_undesirable_page(run)
     titles = [row.cells[0].text for row in page.figures.rows] if page.figures else []
     assert titles
-    assert not {"Relative improvement φ, %", "φ, %, median", "φ of a random blob, %"} & set(titles)
+    assert not {"Relative improvement φ, %", "φ, %, median", "φ of random places, %"} & set(titles)
     assert not [fact for fact in page.facts if fact.term.startswith("φ")]
     assert page.seconds == ()
     assert write_report(run)

@@ -90,16 +90,15 @@ def test_the_tables_have_what_the_method_finds(data: Path, tmp_path: Path) -> No
                 before, after = other(x).softmax(1), other(expected.perturbed).softmax(1)
                 nothing = reference_images(x, "blur", 5, 2.0)
                 blurred = clf(nothing).softmax(1)[0, label]
-                blob = blobs(x, expected.area, 0, str(number))
-                p_blob = clf(perturbed(x, 1 - blob, nothing)).softmax(1)[0, label]
+                elsewhere = blobs(x, expected.masks, 0, str(number))
+                blob = clf(perturbed(x, elsewhere, nothing)).softmax(1)
             assert row["p_verify_before"] == pytest.approx(float(before[0, label]), abs=1e-5)
             assert row["p_verify_after"] == pytest.approx(float(after[0, label]), abs=1e-4)
             assert row["remainder"] == pytest.approx(1 - row["p_before"], abs=1e-6)
             assert row["p_blur"] == pytest.approx(float(blurred), abs=1e-5)
-            if expected.area:
-                assert row["p_blob"] == pytest.approx(float(p_blob), abs=1e-5)
-            else:
-                assert row["p_blob"] is None
+            assert row["p_blob"] == pytest.approx(float(blob[0, label]), abs=1e-4)
+            assert row["predicted_blob"] == int(blob.argmax())
+            assert row["taken"] == pytest.approx(float((1 - expected.masks).mean()), abs=1e-3)
         (pair,) = [p for p in pairs if p["image"] == image and p["factor"] == factor]
         masks = [(1 - trial.masks[0, 0]).double().numpy() for trial in trials]
         assert pair["correlation"] == pytest.approx(agreement(masks[0], masks[1], 0.6).correlation, abs=1e-3)
@@ -171,16 +170,19 @@ def test_wrong_predictions_and_images_without_labels(data: Path, tmp_path: Path)
     assert summary["factors"][0]["agreement"] is None
 
 
-def test_a_blob_has_the_area_of_its_mask() -> None:
-    images = torch.rand(3, 3, 20, 30, generator=torch.Generator().manual_seed(0))
-    areas = torch.tensor([0.0, 0.05, 1.0])
-    found = blobs(images, areas, seed=3)
-    torch.testing.assert_close(found.mean(dim=(1, 2, 3)), areas)
-    assert torch.equal(found, blobs(images, areas, seed=3))
-    assert not torch.equal(found, blobs(images, areas, seed=4))
-    # Pixels hang together: far fewer borders than scattered ones would have.
-    assert float(found[1].diff(dim=-1).abs().mean()) < 0.05
-    assert found[1].sum() == 30
+def test_a_blob_has_its_mask_s_values_elsewhere() -> None:
+    stream = torch.Generator().manual_seed(0)
+    images = torch.rand(2, 3, 20, 30, generator=stream)
+    masks = torch.rand(2, 1, 20, 30, generator=stream)
+    masks[1] = 1.0
+    masks[1, 0, 3:8, 4:10] = 0.2
+    found = blobs(images, masks, seed=3)
+    assert torch.equal(found.flatten(1).sort().values, masks.flatten(1).sort().values)
+    assert torch.equal(found, blobs(images, masks, seed=3))
+    assert not torch.equal(found, blobs(images, masks, seed=4))
+    assert not torch.equal(found[1], masks[1])
+    # What is low hangs together: far fewer borders than scattered pixels would have.
+    assert float((found[1].diff(dim=-1) != 0).float().mean()) < 0.05
 
 
 def invented(run: Path, **differing: Any) -> dict[str, Any]:
@@ -205,7 +207,10 @@ def invented(run: Path, **differing: Any) -> dict[str, Any]:
         "max_magnitude": 0.9,
         "predicted_before": 0,
         "predicted_after": 1,
+        "taken": 0.08,
         "phi_blob": 5.0,
+        "predicted_blob": 0,
+        "predicted_blur": 0,
         "status": "ok",
     }
     write_part(run, "undesirable", 0, [row | {"image": str(i)} | differing for i in range(20)])
@@ -217,19 +222,59 @@ def invented(run: Path, **differing: Any) -> dict[str, Any]:
 def test_the_verdict_says_what_the_figures_say(tmp_path: Path) -> None:
     verdict = invented(tmp_path)["verdict"]
     for words in (
-        "masks over 2.0% of the image raise the class's probability by +0.300",
-        "phi 50%, a random blob of the same area 5%",
-        "100% of 20 wrong predictions turn right",
-        "trials agree (correlation 0.97",
+        "masks that take 8.0% of the image away (of 2.0% of the pixels more than 0.6) raise the class's",
+        "by 0.300 [+0.300, +0.300]",
+        "phi 50%; the same values in random places 5%",
+        "of 20 wrong predictions 100% turn right [84%, 100%], 0% with random places",
+        "trials agree: correlation 0.97",
     ):
         assert words in verdict
     assert "took no part" not in verdict
     summary = invented(tmp_path, p_verify_before=0.3, p_verify_after=0.4)
-    assert "B, which took no part, gains +0.100" in summary["verdict"]
+    assert "for B, which took no part, it changes by +0.100" in summary["verdict"]
     assert summary["factors"][0]["agreement"]["empty"] == 20
+    assert "lower the class" in invented(tmp_path, p_after=0.3)["verdict"]
     summary = invented(tmp_path, remainder=1e-5, phi=-4000.0)
     assert summary["factors"][0]["phi"] is None
     assert summary["factors"][0]["n_phi_excluded"] == 20
+
+
+@pytest.mark.parametrize("column", ["phi", "phi_blob", "p_verify_after"])
+def test_a_figure_of_a_single_image_has_no_interval(tmp_path: Path, column: str) -> None:
+    known = {"phi": 50.0, "phi_blob": 5.0, "p_verify_before": 0.3, "p_verify_after": 0.4}
+    from heatlift.run.record import write_json
+
+    invented(tmp_path, **known)
+    table = rows(tmp_path)
+    for row in table[1:]:
+        row[column] = None
+    write_part(tmp_path, "undesirable", 0, table)
+    write_json(tmp_path / "summary.json", {})
+    summary = summarise_undesirable(tmp_path)
+    assert "raise the class" in summary["verdict"]
+
+
+def test_an_image_whose_masks_break_off_is_alone(data: Path, tmp_path: Path) -> None:
+    folder = class_folders(tmp_path / "data", each=3)
+    Image.new("RGB", (40, 40), (9, 9, 9)).save(folder / "ant" / "black.png")
+    for keep in ("all", "none"):
+        model = "networks:has_no_slope_in_the_dark"
+        summary = found_in(folder, tmp_path / keep, model=model, keep_steps=keep)
+        assert summary["counts"]["ok"] == 9
+        assert summary["counts"]["failed"] == 1
+
+
+def test_what_needs_no_label(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "flat").mkdir()
+    shutil.copy(data / "ant" / "0.png", tmp_path / "flat" / "0.png")
+    summary = found_in(tmp_path / "flat", tmp_path / "run", include="wrong")
+    assert summary["counts"]["failures"] == {"left out: no label": 1}
+
+
+def test_factors_by_preset() -> None:
+    plain = {"data": "x", "model": "demo"}
+    assert undesirable_configured(**plain).factor == ("target",)
+    assert undesirable_configured(**plain, preset="stable").factor == ("none",)
 
 
 def test_the_command(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -254,6 +299,7 @@ def test_the_command(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
         ("--kernel 4001", "--kernel 4001 is too large"),
         ("--target 7", "--target 7: the network has classes 0 to 2"),
         ("--trials 0", "--trials"),
+        ("--trials 2 --init ones", "every trial is the same"),
         ("--steps -1", "--steps"),
         ("--verify-on networks:small", "takes part"),
     ],

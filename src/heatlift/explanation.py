@@ -73,6 +73,11 @@ class Change:
     verified: Tensor | None = field(repr=False, default=None)
 
     @property
+    def taken(self) -> float:
+        """Of undesirable pixels, how much of the image is blurred away: the mean of 1 - M'."""
+        return float(self.heatmap.double().mean())
+
+    @property
     def area(self) -> float:
         """Of undesirable pixels, the share of pixels that are blurred by more than 0.6."""
         return float((self.heatmap > UNDESIRABLE).double().mean())
@@ -216,8 +221,9 @@ def explain(
     verified = None if second is None else second(pixels)
     if verified is not None and torch.equal(verified, logits):
         raise HeatliftError("the second network is the first one: give one that takes no part")
-    masks = UndesirablePixels.stable(seed=seed, **(QUICK | {"restarts": 1} if fast else {}))
-    lift = Spotlight(seed=seed, **(QUICK if fast else {}))
+    pace: dict[str, Any] = {"seed": seed, "precision": classifier.precision} | (QUICK if fast else {})
+    masks = UndesirablePixels.stable(**pace | ({"restarts": 1} if fast else {}))
+    lift = Spotlight(**pace)
     found = _changes(classifier, pixels, int(logits.argmax()), wanted, masks, lift, progress)
     return Explanation(
         image=pixels[0].cpu(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal, TypeAlias, get_args
 
 import torch
@@ -99,7 +100,7 @@ class UndesirablePixels:
         l1_weight: weight of what is taken away (of what is kept where that is to be little), its lambda 2.
         tv: ``isotropic`` as printed, or ``power``: ``|dx|^beta + |dy|^beta``.
         beta: of ``power``, at least 1.
-        reduction: ``mean`` over the cells, or the printed ``sum``.
+        reduction: ``mean`` over the cells (of ``sigmoid`` masks: over the pixels), or the printed ``sum``.
         centred: whether the factors see logits less their mean, so that a constant added to all of them
             changes nothing. The two factors are then one, F-TC being F-NTC / (C - 1).
         bounds: ``clamp`` brings M back to [0, 1] after each update, M' is bilinear; ``sigmoid`` has
@@ -114,7 +115,7 @@ class UndesirablePixels:
         shift: how far a view is shifted at most, in pixels.
         mirror: whether every other view is mirrored.
         averaged: the mask is the mean over this last part of the steps, 0 to 1; 0 for the last step's.
-        restarts: masks from as many starts and views are averaged, which costs as many passes.
+        restarts: as many masks, all that is random drawn anew, are averaged, which costs as many passes.
         shared: whether one second moment of Adam's scales all cells of a mask, so that those which hardly
             matter hardly move.
         lr: Adam's learning rate.
@@ -177,10 +178,15 @@ class UndesirablePixels:
                 raise HeatliftError(f"{name} {getattr(self, name)}: give a number from {lowest}")
         if not 0 < self.lr < float("inf") or not 0 < self.sigma < float("inf"):
             raise HeatliftError(f"lr {self.lr}, sigma {self.sigma}: give numbers above 0")
-        if self.kernel % 2 == 0 or self.averaged > 1:
-            raise HeatliftError(
-                f"kernel {self.kernel}, averaged {self.averaged}: give an odd number, and at most 1"
-            )
+        if self.kernel % 2 == 0:
+            raise HeatliftError(f"kernel {self.kernel}: give an odd number")
+        if self.averaged > 1:
+            raise HeatliftError(f"averaged {self.averaged}: give a part of the steps, at most 1")
+
+    @property
+    def random(self) -> bool:
+        """Whether anything depends on the trial."""
+        return self.init == "random" or self.views > 0
 
     @classmethod
     def stable(cls, factor: Factor | None = None, **settings: Any) -> UndesirablePixels:
@@ -210,7 +216,7 @@ class UndesirablePixels:
             classifier: the network; it is left as it was.
             images: (n, 3, h, w) in [0, 1].
             target: the class: one per image, one for all, or by default what is predicted.
-            trial: another one starts elsewhere and sees other views.
+            trial: in another one all that is random is drawn anew: starts and views.
             others: further networks with the same classes that the mask is to work for as well.
             observe: sees every step's masks, those of the first restart: (m, 1, resolution, resolution), or
                 at the image's size where they are sigmoid.
@@ -246,7 +252,7 @@ class UndesirablePixels:
         progress: Progress | None = None,
         portions: Portions | None = None,
     ) -> list[Undesirable]:
-        """The same from several starts, in one batch: does the answer depend on chance?
+        """The same several times, all that is random drawn anew: does the answer depend on chance?
 
         Args:
             classifier, images, target, others, progress, portions: as when called.
@@ -270,21 +276,44 @@ class UndesirablePixels:
             raise HeatliftError(f"{count} trials from number {first}: give at least 1, from 0")
         portions = portions or Portions(self.batch_size)
         subjects = Subjects.of(classifier, images, target, portions)
-        x, n, runs = subjects.images, len(subjects.images), count * self.restarts
-        reference = reference_images(x, self.reference, self.kernel, self.sigma)
-        numbers = range(first * self.restarts, first * self.restarts + runs)
-        purposes = [str(number) for number in numbers]
+        reference = reference_images(subjects.images, self.reference, self.kernel, self.sigma)
+        # As many at a time as fill the network's passes: more would only take memory.
+        together = max(1, portions.size // (len(subjects.images) * self.restarts))
+        groups = [range(k, min(k + together, first + count)) for k in range(first, first + count, together)]
+        found: list[Undesirable] = []
+        for place, group in enumerate(groups):
+
+            def heard(step: int, left: int, place: int = place) -> None:
+                if progress is not None:
+                    progress((place * self.steps + step) // len(groups), left)
+
+            watching = observe if not place else None
+            found += self._together(subjects, reference, group, [classifier, *others], watching, heard)
+        return found
+
+    def _together(
+        self,
+        subjects: Subjects,
+        reference: Tensor,
+        trials: range,
+        networks: Sequence[Classifier],
+        observe: Observer | None,
+        progress: Progress,
+    ) -> list[Undesirable]:
+        """Some trials as one batch of problems."""
+        x, n, portions = subjects.images, len(subjects.images), subjects.portions
+        runs, decode = len(trials) * self.restarts, partial(self._decode, x.shape[2:])
+        purposes = [str(trials[0] * self.restarts + run) for run in range(runs)]
         optimiser = Optimiser(
-            Problem(self._decode, self._show, self._loss, self._project),
-            [one.in_precision(self.precision) for one in (classifier, *others)],
+            Problem(decode, partial(self._show, x, reference), self._loss, self._project),
+            [one.in_precision(self.precision) for one in networks],
             self.steps,
             self.lr,
             shared=self.shared,
             portions=portions,
         )
         given = {
-            "x": x.repeat(runs, 1, 1, 1),
-            "reference": reference.repeat(runs, 1, 1, 1),
+            "image": torch.arange(n, device=x.device).repeat(runs),
             "target": subjects.target.repeat(runs),
         }
         if self.factor is not None:
@@ -310,12 +339,13 @@ class UndesirablePixels:
                 observe(step, rows[rows < n], decoded[rows < n])
 
         found = optimiser((start,), given, seen, progress)
-        coarse = self._decode(found.parameters, given)
+        coarse = decode(found.parameters, given)
+        shape = (len(trials), self.restarts, n)
         if mean is not None:
             coarse = mean.over(coarse)
-        masks = self._at_size_of(x, coarse).unflatten(0, (count, self.restarts, n)).mean(dim=1)
-        history = found.history.unflatten(0, (count, self.restarts, n)).mean(dim=1)
-        return [_measured(subjects, reference, masks[t], history[t]) for t in range(count)]
+        masks = self._at_size_of(x, coarse.unflatten(0, shape).mean(dim=1).flatten(0, 1)).split(n)
+        history = found.history.unflatten(0, shape).mean(dim=1)
+        return [_measured(subjects, reference, masks[t], history[t]) for t in range(len(trials))]
 
     def _start(self, images: Tensor, purpose: str) -> Tensor:
         """Parameters, (n, 1, resolution, resolution)."""
@@ -329,11 +359,11 @@ class UndesirablePixels:
         start = torch.stack(drawn).to(images)
         return 2 * start - 1 if self.bounds == "sigmoid" else start
 
-    def _decode(self, parameters: Parameters, given: Given) -> Tensor:
+    def _decode(self, size: Sequence[int], parameters: Parameters, given: Given) -> Tensor:
         (w,) = parameters
         if self.bounds == "clamp":
             return w
-        fine = F.interpolate(w, size=given["x"].shape[2:], mode="bicubic", align_corners=False)
+        fine = F.interpolate(w, size=tuple(size), mode="bicubic", align_corners=False)
         return torch.sigmoid(fine + OPEN)
 
     @staticmethod
@@ -343,8 +373,9 @@ class UndesirablePixels:
             return masks
         return F.interpolate(masks, size=images.shape[2:], mode="bilinear", align_corners=False)
 
-    def _show(self, masks: Tensor, given: Given, step: int) -> Tensor:
-        shown = perturbed(given["x"], self._at_size_of(given["x"], masks), given["reference"])
+    def _show(self, x: Tensor, reference: Tensor, masks: Tensor, given: Given, step: int) -> Tensor:
+        x, reference = x[given["image"]], reference[given["image"]]
+        shown = perturbed(x, self._at_size_of(x, masks), reference)
         if not self.views:
             return shown
         return torch.cat([viewed(shown, view, self.shift) for view in given["views"][:, step].unbind(1)])

@@ -47,7 +47,8 @@ def undesirable(
         ),
     ] = "paper",
     trials: Annotated[
-        int, typer.Option(metavar="N", help="Masks of each image from other starts: do they agree?")
+        int,
+        typer.Option(metavar="N", help="Masks of each image, all that is random drawn anew."),
     ] = 1,
     game: Annotated[
         Literal["improve", "delete", "preserve"],
@@ -148,13 +149,11 @@ def undesirable(
     from heatlift.report import write_report
     from heatlift.run.undesirable import prepare_undesirable, run_undesirable, undesirable_configured
 
-    names = options.words(factor) or ("none",) if factor else None
+    names = (options.words(factor) or ("none",)) if factor else ()
     config = undesirable_configured(
         data=data,
         model=model,
-        factor=tuple(name.replace("-", "_") for name in names)
-        if names
-        else (("target",) if preset == "paper" else ("none",)),
+        factor=tuple(name.replace("-", "_") for name in names),
         target=options.number_or(target),
         include=include,
         preset=preset,

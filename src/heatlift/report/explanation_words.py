@@ -178,13 +178,13 @@ def caveats(explanation: Explanation) -> tuple[str, ...]:
     height, width = explanation.image.shape[1:]
     masks, lift = explanation.masks, explanation.lift
     starts = "one start" if masks.restarts == 1 else f"the mean of {masks.restarts} starts"
-    fast = " (a quick look: more steps find more)" if explanation.fast else ""
+    fast = " (a quick look)" if explanation.fast else ""
     if explanation.second is None:
         second = "No second network was asked whether it agrees."
     else:
         second = (
-            f"{shorten(explanation.second, 40)} took no part in making them; what it gains as well is in the "
-            "picture, what only the first gains is its own."
+            f"{shorten(explanation.second, 40)} took no part in making them; what it gains as well is not "
+            "the first one's alone."
         )
     return (
         f"Probabilities are softmax values in float32 of {name} itself, before → after each change, on the "
@@ -212,7 +212,7 @@ def _finding(explanation: Explanation, change: Change) -> str:
     target = _quoted(explanation, change.target)
     before, after = _before_after(explanation, change)
     if change.kind == "undesirable":
-        what = f"Blurring {_percent(change.area)} of the pixels" if change.area else "Blurring a little"
+        what = f"Blurring away {_percent(change.taken)} of the image"
     else:
         what = "A spotlight"
     if abs(after - before) < NEXT_TO_NOTHING:
@@ -232,7 +232,8 @@ def _outcome(explanation: Explanation, change: Change) -> str:
 def _extent(explanation: Explanation, change: Change) -> str:
     if change.kind == "undesirable":
         if change.area:
-            return f"{_percent(change.area)} of the pixels are blurred by more than 60%."
+            taken, area = _percent(change.taken), _percent(change.area)
+            return f"{taken} of the image is blurred away, {area} of the pixels by more than 60%."
         return f"No pixel is blurred by more than {_percent(float(change.heatmap.max()))}."
     moved = (change.image - explanation.image).abs()
     most = float((change.heatmap - 1).abs().max())
@@ -243,7 +244,7 @@ def _extent(explanation: Explanation, change: Change) -> str:
 def _moved(before: float, after: float) -> str:
     if abs(after - before) < NEXT_TO_NOTHING:
         return "hardly moves"
-    return "rises as well" if after > before else "falls"
+    return "rises" if after > before else "falls"
 
 
 def _known_as(explanation: Explanation, index: int) -> str:

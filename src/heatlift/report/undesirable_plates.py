@@ -45,7 +45,7 @@ def control_plate(run: Undesirable) -> Plate | None:
     printed = any(row.printed for panel in panels for row in panel.rows)
     caption = (
         "φ: the part of what was missing to probability 1 that is gained; 100 is all of it, below 0 it got "
-        "worse. Grey: what needs no mask, a blob anywhere of the mask’s area, and the whole image blurred."
+        "worse. Grey: controls, the masks’ own values in random places, and the whole image blurred."
     )
     if run.verified:
         caption += f" {run.second} took no part in making the masks."
@@ -111,13 +111,13 @@ def agreement_plate(run: Undesirable) -> Plate | None:
 
 
 def _control_title(run: Undesirable) -> str:
-    """The masks' improvement and the random blob's, in numbers."""
+    """The masks' improvement and that of random places, in numbers."""
     first = next((f for f in run.factors if f.figure("phi") is not None), None)
     if first is None:
         return "What the masks do, beside what needs no mask"
     told = f"{first.heading} masks improve by {value_text(first.figure('phi'))}%"
     blob = first.figure("phi_blob")
-    return f"{told}, a random blob of their area by {value_text(blob)}%" if blob is not None else told
+    return f"{told}, the same in random places by {value_text(blob)}%" if blob is not None else told
 
 
 def _phi_panel(run: Undesirable) -> IntervalPanel | None:
@@ -130,7 +130,7 @@ def _phi_panel(run: Undesirable) -> IntervalPanel | None:
         for factor in run.factors:
             known = factor.figure("phi_blob")
             if known is not None:
-                yield IntervalRow(f"random blob, {factor.name}", True, known)
+                yield IntervalRow(f"random places, {factor.name}", True, known)
         # It has no mask, so it is the same for every factor.
         blurred = next((f.figure("phi_blur") for f in run.factors if f.figure("phi_blur")), None)
         if blurred is not None:

@@ -20,12 +20,15 @@ FIGURES: Mapping[str, tuple[str, str, int | None]] = {
     "p_gain": ("Gain", "mean, after minus before", 3),
     "predicted_after": ("Predicted as target", "share, afterwards", 2),
     "turned_right": ("Turned right", "share of the wrong predictions", 2),
+    "turned_right_blob": ("Turned right, random places", "control", 2),
+    "turned_right_blur": ("Turned right, all blurred", "control", 2),
     "phi": ("Relative improvement φ, %", "mean", None),
-    "phi_median": ("φ, %, median", "of the same images", None),
+    "phi_median": ("φ, %, median", "of all images", None),
     "got_worse": ("Got worse", "share of the images", 2),
+    "taken": ("Taken away", "mean over all pixels", 4),
     "area": ("Area", "mean share of the pixels above 0.6", 4),
     "max_magnitude": ("Largest value", "mean, of what a mask takes away", 2),
-    "phi_blob": ("φ of a random blob, %", "control: of the mask’s area", None),
+    "phi_blob": ("φ of random places, %", "control: the mask’s own values elsewhere", None),
     "phi_blur": ("φ of the whole image blurred, %", "control", None),
     "p_verify_before": ("Second network before", "mean probability of the target class", 3),
     "p_verify_after": ("Second network after", "mean", 3),
@@ -72,6 +75,13 @@ def paper_table(run: Undesirable) -> Table | None:
         left_out
     )
     asked = "" if run.target == "predicted" else " Its targets are the predicted classes, this run’s are not."
+    config = run.section("config")
+    if config.get("preset", "paper") != "paper":
+        asked += " This run’s masks have settings of their own, not the paper’s."
+    if config.get("include", "all") != "all":
+        asked += (
+            f" This run has images that are {'right' if config['include'] == 'correct' else 'wrong'} only."
+        )
     return Table(
         f"Relative improvement φ in per cent, here{less} with 95% intervals; and the share of the pixels "
         f"whose mask takes more than 0.6 away. The paper has 1,000 photographs of ImageNet.{asked}",

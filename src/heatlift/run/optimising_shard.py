@@ -120,9 +120,11 @@ class OptimisingShard:
         return Chosen([batch.items[i] for i in chosen], batch.images[chosen], target)
 
     def _excluded(self, item: Item, predicted: int) -> str | None:
-        """Why an image is left out; without a label nothing speaks against it."""
-        if item.label is None or self.config.include == "all":
+        """Why an image is left out; without a label nothing speaks against it but that it be wrong."""
+        if self.config.include == "all":
             return None
+        if item.label is None:
+            return "left out: no label" if self.config.include == "wrong" else None
         said = "correct" if item.label == predicted else "wrong"
         return None if said == self.config.include else f"left out: predicted {said}ly"
 

@@ -88,7 +88,7 @@ class LiftConfig(OptimisingConfig):
 class UndesirableConfig(OptimisingConfig):
     """Everything that decides the figures of an undesirable-pixels run; None is what the preset has."""
 
-    factor: tuple[FactorName, ...] = ("target",)
+    factor: tuple[FactorName, ...] = ()
     preset: Literal["paper", "stable"] = "paper"
     trials: int = Field(1, ge=1, le=100)
     keep_steps: Annotated[int, Field(ge=0)] | Literal["all", "none"] = 24

@@ -92,13 +92,16 @@ UNDESIRABLE = pa.schema(
         ("remainder", pa.float64()),  # 1 - p_before, also where that is too small for 1 - p
         ("phi", pa.float64()),  # relative improvement in per cent, up to 100
         ("area", pa.float64()),  # share of the pixels with 1 - M' above 0.6
+        ("taken", pa.float64()),  # mean 1 - M'
         ("max_magnitude", pa.float64()),  # largest 1 - M'
         ("predicted_before", pa.int32()),
         ("predicted_after", pa.int32()),
-        ("p_blob", pa.float64()),  # control: a random blob of the same area; null where that is 0
+        ("p_blob", pa.float64()),  # control: the mask's own values in random places
         ("phi_blob", pa.float64()),
+        ("predicted_blob", pa.int32()),
         ("p_blur", pa.float64()),  # control: nothing kept, the whole of g(x)
         ("phi_blur", pa.float64()),
+        ("predicted_blur", pa.int32()),
         ("p_verify_before", pa.float64()),  # on the network that took no part; null without one
         ("p_verify_after", pa.float64()),
         ("predicted_verify_before", pa.int32()),

@@ -22,11 +22,17 @@ def undesirable_configured(**settings: Any) -> UndesirableConfig:
     Raises:
         HeatliftError: an unknown, repeated or impossible setting, in one line.
     """
+    preset = settings.get("preset", "paper")
+    if not settings.get("factor"):
+        settings = settings | {"factor": ("none",) if preset == "stable" else ("target",)}
     config = configured(UndesirableConfig, settings)
-    if not config.factor or len(set(config.factor)) < len(config.factor):
+    if len(set(config.factor)) < len(config.factor):
         raise HeatliftError("--factor: give target, non-target or none, or several, each once")
-    for factor in config.factor:
-        method(config, factor)
+    pixels = [method(config, factor) for factor in config.factor]
+    if config.trials > 1 and not pixels[0].random:
+        raise HeatliftError(
+            f"--trials {config.trials}: with --init ones and without views every trial is the same"
+        )
     return config
 
 
@@ -37,8 +43,9 @@ def prepare_undesirable(config: UndesirableConfig, command: Sequence[str] = ()) 
         HeatliftError: whatever stands in the way of the run, in one line.
     """
     run = prepared(config, command)
-    kernel, (height, width) = method(config, config.factor[0]).kernel, run.networks.classifier.framing.crop
-    if min(height, width) <= kernel // 2:
+    pixels, (height, width) = method(config, config.factor[0]), run.networks.classifier.framing.crop
+    kernel = pixels.kernel
+    if pixels.reference != "mean" and min(height, width) <= kernel // 2:
         raise HeatliftError(f"--kernel {kernel} is too large for images of {width} x {height} pixels")
     return run
 

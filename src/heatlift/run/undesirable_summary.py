@@ -26,7 +26,7 @@ FEWEST = 10
 """Images below which nothing is concluded."""
 
 AGREE = 0.8
-"""The correlation between trials from which masks are said to agree."""
+"""The correlation between trials that masks are said to agree above, and not to agree below."""
 
 NAMES: Mapping[FactorName, str] = {"target": "F-TC", "non_target": "F-NTC", "none": "no factor"}
 """What the paper calls them."""
@@ -99,22 +99,30 @@ def _figures(rows: Sequence[Row], seed: int) -> dict[str, Any]:
         known = values[np.isfinite(values)]
         return mean(known, seed=seed) if len(known) else None
 
+    def turned(rows: Sequence[Row], predicted: str) -> Figure | None:
+        """The share that is predicted as the target."""
+        return share(sum(row[predicted] == row["target"] for row in rows), len(rows)) if rows else None
+
     phi, room = column("phi"), column("remainder") >= REMAINDER
+    known = phi[np.isfinite(phi)]
     before, after = column("p_before"), column("p_after")
     wrong = [r for r in rows if r["label"] == r["target"] != r["predicted_before"]]
     verified = [row for row in rows if row["p_verify_after"] is not None]
     gain = column("p_verify_after", verified) - column("p_verify_before", verified)
     figures: dict[str, Figure | None] = {
         "phi": averaged(phi[room]),
-        "phi_median": median(phi, seed=seed) if len(rows) else None,
+        "phi_median": median(known, seed=seed) if len(known) else None,
         "got_worse": share(int((after < before).sum()), len(rows)) if rows else None,
         "area": averaged(column("area")),
+        "taken": averaged(column("taken")),
         "max_magnitude": averaged(column("max_magnitude")),
         "p_before": averaged(before),
         "p_after": averaged(after),
         "p_gain": averaged(after - before),
-        "predicted_after": _share(rows, "predicted_after"),
-        "turned_right": _share(wrong, "predicted_after"),
+        "predicted_after": turned(rows, "predicted_after"),
+        "turned_right": turned(wrong, "predicted_after"),
+        "turned_right_blob": turned(wrong, "predicted_blob"),
+        "turned_right_blur": turned(wrong, "predicted_blur"),
         "phi_blob": averaged(column("phi_blob")[room]),
         "phi_blur": averaged(column("phi_blur")[room]),
         "p_verify_before": averaged(column("p_verify_before", verified)),
@@ -128,11 +136,6 @@ def _figures(rows: Sequence[Row], seed: int) -> dict[str, Any]:
         "empty_masks": int((column("area") == 0).sum()),
         **{name: figure.as_json() if figure is not None else None for name, figure in figures.items()},
     }
-
-
-def _share(rows: Sequence[Row], predicted: str) -> Figure | None:
-    """The share that is predicted as the target."""
-    return share(sum(row[predicted] == row["target"] for row in rows), len(rows)) if rows else None
 
 
 def _agreement(pairs: Sequence[Row], seed: int) -> dict[str, Any] | None:
@@ -154,36 +157,58 @@ def _agreement(pairs: Sequence[Row], seed: int) -> dict[str, Any] | None:
 
 
 def _verdict(record: Mapping[str, Any], found: Mapping[str, Any]) -> str:
-    """One factor in words: what the masks gain, beyond what any blob does, on whom, and how surely."""
-    name = NAMES[found["factor"]]
+    """One factor in words: what the masks do, beyond what any blob does, on whom, and how surely."""
+    name, improve = NAMES[found["factor"]], record["config"]["game"] == "improve"
     if found["n"] < FEWEST:
         return f"With {name}: {found['n']} images are too few to conclude anything."
-    gain, phi = found["p_gain"], found["phi"]
-    verb = "raise" if record["config"]["game"] == "improve" else "change"
+    gain, phi, blob = found["p_gain"], _known(found["phi"]), _known(found["phi_blob"])
+    taken, area = found["taken"]["value"], found["area"]["value"]
     told = [
-        f"With {name}, masks over {found['area']['value']:.1%} of the image {verb} the class's probability "
-        f"by {gain['value']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]"
+        f"With {name}, masks that take {taken:.1%} of the image away (of {area:.1%} of the pixels more than "
+        f"0.6) {_does(gain)} the class's probability by {abs(gain['value']):.3f} {_bounds(gain)}"
     ]
-    if phi is not None and record["config"]["game"] == "improve":
-        blob = found["phi_blob"]
-        told[0] += f" (phi {phi['value']:.0f}%"
-        told[0] += f", a random blob of the same area {blob['value']:.0f}%)" if blob is not None else ")"
+    if improve and phi is not None and blob is not None:
+        told[0] += f" (phi {phi['value']:.0f}%; the same values in random places {blob['value']:.0f}%)"
     turned = found["turned_right"]
-    if turned is not None:
-        told.append(f"{turned['value']:.0%} of {turned['n']} wrong predictions turn right")
-    other = found["p_verify_gain"]
+    if improve and turned is not None:
+        blobs = found["turned_right_blob"]["value"]
+        told.append(
+            f"of {turned['n']} wrong predictions {turned['value']:.0%} turn right "
+            f"[{turned['low']:.0%}, {turned['high']:.0%}], {blobs:.0%} with random places"
+        )
+    other = _known(found["p_verify_gain"])
     if other is not None:
         network = (record.get("verify") or {}).get("name", "the second network")
-        told.append(
-            f"{network}, which took no part, gains {other['value']:+.3f} [{other['low']:+.3f}, "
-            f"{other['high']:+.3f}]"
-        )
+        change = f"{other['value']:+.3f} {_bounds(other)}"
+        told.append(f"for {network}, which took no part, it changes by {change}")
     agreed = found["agreement"]
-    if agreed is not None and agreed["correlation"] is not None:
-        correlation = agreed["correlation"]
-        words = "agree" if correlation["low"] >= AGREE else "do not agree"
+    correlation = _known(agreed["correlation"]) if agreed is not None else None
+    if agreed is not None and correlation is not None:
+        top = _known(agreed["iou_top"])
         told.append(
-            f"trials {words} (correlation {correlation['value']:.2f} [{correlation['low']:.2f}, "
-            f"{correlation['high']:.2f}])"
+            f"trials {_agree(correlation)}: correlation {correlation['value']:.2f} {_bounds(correlation, 2)}"
+            + (f", IoU of the top 4% {top['value']:.2f}" if top is not None else "")
         )
     return "; ".join(told) + "."
+
+
+def _known(figure: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """A figure with a value and an interval; a single image gives none."""
+    return figure if figure is not None and figure["value"] is not None else None
+
+
+def _bounds(figure: Mapping[str, Any], decimals: int = 3) -> str:
+    sign = "+" if decimals == 3 else ""
+    return f"[{figure['low']:{sign}.{decimals}f}, {figure['high']:{sign}.{decimals}f}]"
+
+
+def _does(gain: Mapping[str, Any]) -> str:
+    if gain["low"] > 0:
+        return "raise"
+    return "lower" if gain["high"] < 0 else "do not clearly move"
+
+
+def _agree(correlation: Mapping[str, Any]) -> str:
+    if correlation["low"] >= AGREE:
+        return "agree"
+    return "do not agree" if correlation["high"] < AGREE else "agree in part"

@@ -111,23 +111,21 @@ class UndesirableTask:
             "remainder": log_remainder(before, target).exp(),
             "phi": trial.phi,
             "area": trial.area,
+            "taken": (1 - trial.masks).mean(dim=(1, 2, 3)),
             "max_magnitude": trial.max_magnitude,
             "predicted_before": trial.predicted_before,
             "predicted_after": trial.predicted_after,
         }
         images = chosen.images.to(trial.masks)
         reference = reference_images(images, pixels.reference, pixels.kernel, pixels.sigma)
-        places = blobs(chosen.images, trial.area, self.config.seed, str(number)).to(images)
+        elsewhere = blobs(images, trial.masks, self.config.seed, str(number))
         network = self.networks.classifier.in_float32().unfolded()
-        for control, masks in (("blob", 1 - places), ("blur", torch.zeros_like(places))):
+        for control, masks in (("blob", elsewhere), ("blur", torch.zeros_like(elsewhere))):
             after = logits_of(network, perturbed(images, masks, reference), portions)
             columns[f"p_{control}"] = class_probability(after, target)
             columns[f"phi_{control}"] = relative_improvement(before, after, target)
+            columns[f"predicted_{control}"] = after.argmax(dim=1)
         values = {name: column.cpu().tolist() for name, column in columns.items()}
-        for i, area in enumerate(trial.area.tolist()):
-            if not area:
-                # There is no blob of no area.
-                values["p_blob"][i] = values["phi_blob"][i] = None
         values |= self.networks.opinion(images, trial.perturbed, target, portions)
         values.pop("co_verify", None)
         usable = trial.logits_after.isfinite().all(dim=1).tolist()
@@ -174,7 +172,7 @@ def _watched(recorders: Mapping[int, Recorder], steps: int, size: Sequence[int])
         if step % every:
             return
         for row, mask in zip(rows.tolist(), decoded, strict=True):
-            if row in recorders:
+            if row in recorders and bool(mask.isfinite().all()):
                 fine = F.interpolate(mask[None].float(), size=tuple(size), mode="bilinear")[0]
                 recorders[row].add(1 - fine.cpu().numpy(), step)
 
