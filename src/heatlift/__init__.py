@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from heatlift.figures import heatmap_panel as heatmap_panel
     from heatlift.gax import GAX as GAX
     from heatlift.lift import Lift as Lift
+    from heatlift.masked import Undesirable as Undesirable
     from heatlift.registry import methods as methods
     from heatlift.run.record import read as read
     from heatlift.score import co_score as co_score
     from heatlift.spotlight import Spotlight as Spotlight
     from heatlift.types import Framing as Framing
-    from heatlift.undesirable import Undesirable as Undesirable
     from heatlift.undesirable import UndesirablePixels as UndesirablePixels
     from heatlift.zoo import load as load
 
@@ -46,7 +46,7 @@ _HOMES = {
     "Lift": "lift",
     "Refused": "errors",
     "Spotlight": "spotlight",
-    "Undesirable": "undesirable",
+    "Undesirable": "masked",
     "UndesirablePixels": "undesirable",
     "attribute": "attribution",
     "augment": "augmentation",

@@ -15,10 +15,11 @@ from heatlift.attribution import attribute
 from heatlift.class_names import chosen_output
 from heatlift.classifier import Classifier
 from heatlift.errors import HeatliftError, Refused
+from heatlift.masked import UNDESIRABLE
 from heatlift.opinion import opinion_of, pixels_of, second_opinion_of
 from heatlift.run.whole import whole
 from heatlift.spotlight import Spotlight
-from heatlift.undesirable import UNDESIRABLE, UndesirablePixels
+from heatlift.undesirable import UndesirablePixels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

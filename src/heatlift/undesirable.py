@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from heatlift.classifier import Classifier
 from heatlift.errors import HeatliftError
 from heatlift.lift import Subjects, logits_of
+from heatlift.masked import Undesirable, measured
 from heatlift.optimise import Given, Observer, Optimiser, Parameters, Problem, Progress
 from heatlift.perturbation import Reference, ReferenceName, perturbed, reference_images
 from heatlift.portions import Portions
@@ -27,7 +28,7 @@ from heatlift.regularise import (
     target_factor,
     total_variation,
 )
-from heatlift.score import class_probability, log_remainder, relative_improvement
+from heatlift.score import class_probability, log_remainder
 from heatlift.streams import digest, image_seed
 from heatlift.types import Target
 from heatlift.views import drawn_views, viewed
@@ -35,46 +36,8 @@ from heatlift.views import drawn_views, viewed
 Factor: TypeAlias = Literal["target", "non_target"]
 Game: TypeAlias = Literal["improve", "delete", "preserve"]
 
-UNDESIRABLE = 0.6
-"""A pixel counts as undesirable where 1 - M' exceeds this (Kang 2019, section 4.4)."""
-
 OPEN = 2.0
 """What a sigmoid mask starts from: 0.88 of the image."""
-
-
-@dataclass(frozen=True)
-class Undesirable:
-    """Masks of n images and what they do, all measured in float32 on the network itself.
-
-    Attributes:
-        masks: M', (n, 1, h, w) in [0, 1]; 1 keeps a pixel, 0 takes it away.
-        perturbed: Q = x M' + g(x) (1 - M'), (n, 3, h, w) in [0, 1].
-        target: the class, (n,).
-        p_before: softmax probability of the target, (n,).
-        p_after: the same for Q, (n,).
-        phi: relative improvement, (n,), in per cent up to 100; no lower bound (Kang 2019, eq. 8).
-        area: share of the pixels with 1 - M' above 0.6, (n,).
-        max_magnitude: largest 1 - M', (n,).
-        predicted_before: (n,).
-        predicted_after: (n,).
-        history: the target's probability after 0, 1, 2... updates, (n, T), as the optimiser saw it.
-        logits_before: (n, C).
-        logits_after: (n, C).
-    """
-
-    masks: Tensor = field(repr=False)
-    perturbed: Tensor = field(repr=False)
-    target: Tensor
-    p_before: Tensor
-    p_after: Tensor
-    phi: Tensor
-    area: Tensor
-    max_magnitude: Tensor
-    predicted_before: Tensor
-    predicted_after: Tensor
-    history: Tensor = field(repr=False)
-    logits_before: Tensor = field(repr=False)
-    logits_after: Tensor = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -345,7 +308,7 @@ class UndesirablePixels:
             coarse = mean.over(coarse)
         masks = self._at_size_of(x, coarse.unflatten(0, shape).mean(dim=1).flatten(0, 1)).split(n)
         history = found.history.unflatten(0, shape).mean(dim=1)
-        return [_measured(subjects, reference, masks[t], history[t]) for t in range(len(trials))]
+        return [measured(subjects, reference, masks[t], history[t]) for t in range(len(trials))]
 
     def _start(self, images: Tensor, purpose: str) -> Tensor:
         """Parameters, (n, 1, resolution, resolution)."""
@@ -460,24 +423,3 @@ class _Mean:
         if self.total is None or self.count is None:
             return last
         return torch.where(self.count > 0, self.total / self.count.clamp(min=1), last)
-
-
-def _measured(subjects: Subjects, reference: Tensor, masks: Tensor, history: Tensor) -> Undesirable:
-    shown = perturbed(subjects.images, masks, reference)
-    before, after = subjects.logits, logits_of(subjects.network, shown, subjects.portions)
-    taken = 1 - masks
-    return Undesirable(
-        masks=masks,
-        perturbed=shown,
-        target=subjects.target,
-        p_before=class_probability(before, subjects.target),
-        p_after=class_probability(after, subjects.target),
-        phi=relative_improvement(before, after, subjects.target),
-        area=(taken > UNDESIRABLE).to(masks).mean(dim=(1, 2, 3)),
-        max_magnitude=taken.amax(dim=(1, 2, 3)),
-        predicted_before=before.argmax(dim=1),
-        predicted_after=after.argmax(dim=1),
-        history=history,
-        logits_before=before,
-        logits_after=after,
-    )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from heatlift.figures import DIVERGING, SATURATED
-from heatlift.undesirable import UNDESIRABLE
+from heatlift.masked import UNDESIRABLE
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType

@@ -11,7 +11,7 @@ from PIL import Image
 from heatlift.report.pictures import SIDE, Pixels, size, uri
 
 THRESHOLD = 0.6
-"""Pixels of which a mask takes more away count as undesirable (Kang 2019, section 4.2)."""
+"""Pixels of which a mask takes more away count as undesirable (Kang 2019, section 4.4)."""
 
 OPAQUE = 0.72
 """Of the colour where a mask takes all away: the photograph still shows."""

@@ -17,6 +17,7 @@ from heatlift.agreement import agreement
 from heatlift.blobs import blobs
 from heatlift.data import Item
 from heatlift.lift import logits_of
+from heatlift.masked import UNDESIRABLE, Undesirable
 from heatlift.optimise import Observer
 from heatlift.perturbation import perturbed, reference_images
 from heatlift.portions import Portions
@@ -28,7 +29,7 @@ from heatlift.run.plan import FactorName, UndesirableConfig
 from heatlift.run.rows import NOT_FINITE, Rows
 from heatlift.score import class_probability, log_remainder, relative_improvement
 from heatlift.types import OK
-from heatlift.undesirable import UNDESIRABLE, Factor, Undesirable, UndesirablePixels
+from heatlift.undesirable import Factor, UndesirablePixels
 
 FRAMES = 20
 """Steps of a mask that are kept, besides the first; they change little from one to the next."""
