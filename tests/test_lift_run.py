@@ -304,8 +304,8 @@ def test_the_command(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--target 7", "--target 7: the network has classes 0 to 2"),
-        ("--target best", "--target 'best': choose predicted, label"),
+        ("--target 7", "--target: no class '7': give a number from 0 to 2; or predicted, or label"),
+        ("--target best", "--target: no class 'best': give a number from 0 to 2"),
         ("--verify-on demo", "has 1000 classes, networks:small 3: they must be the same"),
         ("--verify-on nowhere", "unknown model 'nowhere'"),
         ("--keep-steps few", "--keep-steps 'few': give a number of images, all or none"),

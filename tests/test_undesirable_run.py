@@ -271,6 +271,16 @@ def test_what_needs_no_label(data: Path, tmp_path: Path) -> None:
     assert summary["counts"]["failures"] == {"left out: no label": 1}
 
 
+def test_a_class_has_a_number_or_a_name(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("ant\nbee\ncow, moo\n")
+    settings = {"model": "torchvision:squeezenet1_1", "weights": "random", "size": 32, "limit": 2, "steps": 1}
+    for target in (2, "moo"):
+        found_in(data, tmp_path / str(target), target=target, classes=str(tmp_path / "names.txt"), **settings)
+        record = json.loads((tmp_path / str(target) / "run.json").read_text())
+        assert record["config"]["target"] == 2
+        assert all(row["target"] in (2, None) for row in rows(tmp_path / str(target)))
+
+
 def test_factors_by_preset() -> None:
     plain = {"data": "x", "model": "demo"}
     assert undesirable_configured(**plain).factor == ("target",)
@@ -297,7 +307,7 @@ def test_the_command(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
         ("--factor target,target", "each once"),
         ("--kernel 10", "odd"),
         ("--kernel 4001", "--kernel 4001 is too large"),
-        ("--target 7", "--target 7: the network has classes 0 to 2"),
+        ("--target 7", "--target: no class '7': give a number from 0 to 2"),
         ("--trials 0", "--trials"),
         ("--trials 2 --init ones", "every trial is the same"),
         ("--steps -1", "--steps"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -34,7 +33,7 @@ def lift(
         typer.Option(metavar="correct|wrong|all", help="Which images, by what is predicted of them."),
     ] = "correct",
     target: Annotated[
-        str, typer.Option(metavar="CLASS", help="The class that is raised: label, predicted, or a number.")
+        str, typer.Option(metavar="CLASS", help="The class that is raised: label, predicted, a name or a number.")
     ] = "label",
     also: options.Also = None,
     also_weights: options.AlsoWeights = None,
@@ -92,8 +91,7 @@ def lift(
     Writes tables, summary.json and report.html to the run's folder. Exit status: 0 done, 1 no image
     could be lifted, 2 it could not start.
     """
-    from heatlift.cli import progress
-    from heatlift.report import write_report
+    from heatlift.cli.optimising import run_and_report
     from heatlift.run.lift import lift_configured, prepare_lift, run_lift
 
     config = lift_configured(
@@ -133,21 +131,7 @@ def lift(
         precision=precision,
         seed=seed,
     )
-    prepared = prepare_lift(config, command=["heatlift", *sys.argv[1:]])
-    classifier = prepared.networks.classifier
-    print(f"{classifier.name}: {classifier.num_classes} classes, {len(prepared.items)} images")
-    with progress.shown() as shown:
-        summary = run_lift(prepared, out, shown)
-    report = write_report(out)
-    counts, pace = summary["counts"], summary["run"]["images_per_second"]
-    print(f"\n{summary['verdict']}\n")
-    print(f"images: {counts['ok']} lifted, {counts['failed']} not{options.reasons(counts['failures'])}")
-    if pace:
-        print(f"pace: {pace:.2f} images per second")
-    print(f"report: {report}")
-    if not counts["ok"]:
-        print("heatlift: no image could be lifted: see the reasons above", file=sys.stderr)
-    return 0 if counts["ok"] else 1
+    return run_and_report(config, prepare_lift, run_lift, out, "lifted")
 
 
 lift.__doc__ = f"{lift.__doc__}\n\n    {EXAMPLE}"

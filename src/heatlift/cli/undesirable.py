@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -33,7 +32,7 @@ def undesirable(
         ),
     ] = "",
     target: Annotated[
-        str, typer.Option(metavar="CLASS", help="The class in question: predicted, label, or a number.")
+        str, typer.Option(metavar="CLASS", help="The class in question: predicted, label, a name or a number.")
     ] = "predicted",
     include: Annotated[
         Literal["correct", "wrong", "all"],
@@ -145,8 +144,7 @@ def undesirable(
     Writes tables, summary.json and report.html to the run's folder. Exit status: 0 done, 1 no image
     has a result, 2 it could not start.
     """
-    from heatlift.cli import progress
-    from heatlift.report import write_report
+    from heatlift.cli.optimising import run_and_report
     from heatlift.run.undesirable import prepare_undesirable, run_undesirable, undesirable_configured
 
     names = (options.words(factor) or ("none",)) if factor else ()
@@ -197,21 +195,7 @@ def undesirable(
         precision=precision,
         seed=seed,
     )
-    prepared = prepare_undesirable(config, command=["heatlift", *sys.argv[1:]])
-    classifier = prepared.networks.classifier
-    print(f"{classifier.name}: {classifier.num_classes} classes, {len(prepared.items)} images")
-    with progress.shown() as shown:
-        summary = run_undesirable(prepared, out, shown)
-    report = write_report(out)
-    counts, pace = summary["counts"], summary["run"]["images_per_second"]
-    print(f"\n{summary['verdict']}\n")
-    print(f"images: {counts['ok']} with masks, {counts['failed']} not{options.reasons(counts['failures'])}")
-    if pace:
-        print(f"pace: {pace:.2f} images per second")
-    print(f"report: {report}")
-    if not counts["ok"]:
-        print("heatlift: no image has a result: see the reasons above", file=sys.stderr)
-    return 0 if counts["ok"] else 1
+    return run_and_report(config, prepare_undesirable, run_undesirable, out, "masked")
 
 
 undesirable.__doc__ = f"{undesirable.__doc__}\n\n    {EXAMPLE}"

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import heatlift
 from heatlift.applicability import noise
+from heatlift.class_names import chosen_output
 from heatlift.data import Dataset, Item, find_images
 from heatlift.errors import HeatliftError
 from heatlift.portions import LARGEST
@@ -66,10 +67,13 @@ def prepared(config: Config, command: Sequence[str]) -> Prepared[Config]:
     """
     networks = Networks.load(config)
     classifier = networks.classifier
-    if isinstance(config.target, int) and not 0 <= config.target < classifier.num_classes:
-        raise HeatliftError(
-            f"--target {config.target}: the network has classes 0 to {classifier.num_classes - 1}"
-        )
+    if config.target not in ("predicted", "label"):
+        try:
+            output = chosen_output(config.target, classifier.num_classes, classifier.classes)
+        except HeatliftError as error:
+            raise HeatliftError(f"--target: {error}; or predicted, or label") from error
+        # The run is about the class, however it was called.
+        config = config.model_copy(update={"target": output})
     data = find_images(config.data, classifier.num_classes, classifier.classes)
     return Prepared(config, networks, data, data.shuffled(config.seed)[: config.limit], command)
 

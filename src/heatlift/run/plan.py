@@ -55,7 +55,7 @@ class OptimisingConfig(RunConfig):
     """What every run is told that optimises something for each image."""
 
     include: Literal["correct", "wrong", "all"] = "all"
-    target: int | Literal["predicted", "label"] = "predicted"
+    target: int | str = "predicted"
     also: tuple[str, ...] = ()
     also_weights: tuple[str, ...] = ()
     verify_on: str | None = None
@@ -68,7 +68,7 @@ class LiftConfig(OptimisingConfig):
 
     method: Literal["gax", "spotlight"] = "gax"
     include: Literal["correct", "wrong", "all"] = "correct"
-    target: int | Literal["predicted", "label"] = "label"
+    target: int | str = "label"
     target_co: float = 48.0
     max_steps: int = Field(500, ge=0)
     similarity: float = Field(100.0, ge=0)

@@ -1,0 +1,49 @@
+"""What the commands that optimise something for each image have in common: to run, report and say it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from heatlift.cli import options
+
+if TYPE_CHECKING:
+    from heatlift.run.optimising import Config, Prepared
+
+
+def run_and_report(
+    config: Config,
+    prepare: Callable[[Config, list[str]], Prepared[Config]],
+    run: Callable[[Prepared[Config], Path, Any], dict[str, Any]],
+    out: Path,
+    done: str,
+) -> int:
+    """Run it, write its report and print what was found; returns the exit status.
+
+    Args:
+        config: the settings.
+        prepare: loads networks and images, given the command line.
+        run: does what is missing of the run, given its folder and who hears of it.
+        out: the run's folder.
+        done: what an image with a result has been, such as ``lifted``.
+    """
+    from heatlift.cli import progress
+    from heatlift.report import write_report
+
+    prepared = prepare(config, ["heatlift", *sys.argv[1:]])
+    classifier = prepared.networks.classifier
+    print(f"{classifier.name}: {classifier.num_classes} classes, {len(prepared.items)} images")
+    with progress.shown() as shown:
+        summary = run(prepared, out, shown)
+    report = write_report(out)
+    counts, pace = summary["counts"], summary["run"]["images_per_second"]
+    print(f"\n{summary['verdict']}\n")
+    print(f"images: {counts['ok']} {done}, {counts['failed']} not{options.reasons(counts['failures'])}")
+    if pace:
+        print(f"pace: {pace:.2f} images per second")
+    print(f"report: {report}")
+    if not counts["ok"]:
+        print(f"heatlift: no image could be {done}: see the reasons above", file=sys.stderr)
+    return 0 if counts["ok"] else 1
