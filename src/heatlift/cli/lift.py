@@ -33,7 +33,8 @@ def lift(
         typer.Option(metavar="correct|wrong|all", help="Which images, by what is predicted of them."),
     ] = "correct",
     target: Annotated[
-        str, typer.Option(metavar="CLASS", help="The class that is raised: label, predicted, a name or a number.")
+        str,
+        typer.Option(metavar="CLASS", help="The class that is raised: label, predicted, a name or a number."),
     ] = "label",
     also: options.Also = None,
     also_weights: options.AlsoWeights = None,

@@ -32,7 +32,8 @@ def undesirable(
         ),
     ] = "",
     target: Annotated[
-        str, typer.Option(metavar="CLASS", help="The class in question: predicted, label, a name or a number.")
+        str,
+        typer.Option(metavar="CLASS", help="The class in question: predicted, label, a name or a number."),
     ] = "predicted",
     include: Annotated[
         Literal["correct", "wrong", "all"],
