@@ -232,7 +232,7 @@ def test_the_figure_says_what_was_found(wrong: Explanation) -> None:
     assert "What stands in the way of" in words
     assert "the label" in words
     assert "The second network, other:" in words
-    assert "in 24 steps from one start, the spotlight in 24 (a quick look" in words
+    assert "in 24 steps, the spotlight in 24 (a quick look" in words
     assert "other took no part" in words
     assert len([axes for axes in figure.axes if axes.images]) >= 9
     assert not any(text.get_parse_math() for text in texts(figure))

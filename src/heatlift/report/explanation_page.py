@@ -178,7 +178,7 @@ def _settings(explanation: Explanation, target: int) -> list[Entry]:
         "preprocessing": f"resize {framing['resize']} ({framing['interpolation']}), mean {framing['mean']}, "
         f"std {framing['std']}",
         "second network": explanation.second or "none",
-        "undesirable pixels": f"the stable preset, {masks.steps} steps, {masks.restarts} starts",
+        "undesirable pixels": f"the stable preset, {masks.steps} steps, mean of {masks.restarts}",
         "spotlight": f"on {words.class_name(explanation, target)}, {explanation.lift.steps} steps",
         "seed": explanation.lift.seed,
     }

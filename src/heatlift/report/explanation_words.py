@@ -177,7 +177,7 @@ def caveats(explanation: Explanation) -> tuple[str, ...]:
     name = shorten(explanation.network["name"], 60)
     height, width = explanation.image.shape[1:]
     masks, lift = explanation.masks, explanation.lift
-    starts = "one start" if masks.restarts == 1 else f"the mean of {masks.restarts} starts"
+    several = "" if masks.restarts == 1 else f" (the mean of {masks.restarts})"
     fast = " (a quick look)" if explanation.fast else ""
     if explanation.second is None:
         second = "No second network was asked whether it agrees."
@@ -189,7 +189,7 @@ def caveats(explanation: Explanation) -> tuple[str, ...]:
     return (
         f"Probabilities are softmax values in float32 of {name} itself, before → after each change, on the "
         f"image as it is cut for it ({width} × {height} pixels).",
-        f"Each change was optimised on this very network, a mask in {masks.steps} steps from {starts}, the "
+        f"Each change was optimised on this very network, a mask in {masks.steps} steps{several}, the "
         f"spotlight in {lift.steps}{fast}, seed {lift.seed}. "
         "It says what moves this network, and by itself nothing about the object. "
         f"{second}",
