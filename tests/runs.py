@@ -8,14 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from heatlift.run.summary import write_summary
 from heatlift.run.tables import write_part
+from heatlift.temperature import log_confidence_at
 
 
 @dataclass(frozen=True)
 class Invented:
-    """What an invented run is like; the scores are drawn from a seeded generator."""
+    """What an invented run is like; the scores are drawn from a seeded generator.
+
+    An indicator whose name contains ``good`` is higher for images predicted correctly; others are noise.
+    ``older`` leaves out what earlier versions did not write: scales, temperatures, indicators.
+    """
 
     images: int = 120
     wrong: int = 40
@@ -24,6 +30,9 @@ class Invented:
     methods: tuple[str, ...] = ("saliency", "deeplift")
     controls: tuple[str, ...] = ("zero", "noise")
     operations: tuple[str, ...] = ("add", "multiply")
+    scales: tuple[float, ...] = (1.0,)
+    indicators: tuple[str, ...] = ()
+    older: bool = False
     classes: tuple[str, ...] = ("cat", "dog", "owl")
     image_name: str = "owl/{}.png"
     reason: str = "unreadable: truncated file"
@@ -32,7 +41,7 @@ class Invented:
 
 
 def write_run(folder: Path, like: Invented | None = None, summarised: bool = True) -> Path:
-    """Write run.json, both tables and summary.json; the last ``failed`` images have no figures."""
+    """Write run.json, the tables and summary.json; the last ``failed`` images have no figures."""
     like = like or Invented()
     folder.mkdir(parents=True, exist_ok=True)
     draw = np.random.default_rng(5)
@@ -40,13 +49,15 @@ def write_run(folder: Path, like: Invented | None = None, summarised: bool = Tru
     predicted = np.where(np.arange(like.images) < like.wrong, (label + 1) % 3, label)
     predictions = [_prediction(i, int(label[i]), int(predicted[i]), like, draw) for i in range(like.images)]
     write_part(folder, "predictions", 0, predictions)
-    pairs = [(m, o) for m in (*like.methods, *like.controls) for o in like.operations]
+    pairs = [(m, o, s) for m in (*like.methods, *like.controls) for o in like.operations for s in like.scales]
     scores = [
-        _score(i, int(label[i]), int(predicted[i]), method, operation, like, draw)
-        for method, operation in pairs
+        _score(i, int(label[i]), int(predicted[i]), pair, like, draw)
+        for pair in pairs
         for i in range(like.images)
     ]
     write_part(folder, "scores", 0, scores)
+    if not like.older:
+        write_part(folder, "indicators", 0, _indicators(label == predicted, like))
     (folder / "run.json").write_text(json.dumps(_run(like)), encoding="utf-8")
     if summarised:
         write_summary(folder, resamples=40)
@@ -82,6 +93,8 @@ def _prediction(
     if i >= like.images - like.failed:
         return {"image": name, "label": label if known else None, "status": like.reason}
     confidence = float(draw.uniform(0.4, 0.9) if i < like.wrong else draw.uniform(0.6, 1.0))
+    rest = (1 - confidence) / 2
+    logits = torch.tensor([[confidence, rest, rest]], dtype=torch.float64).log()
     return {
         "image": name,
         "label": label if known else None,
@@ -92,16 +105,29 @@ def _prediction(
         "margin": 2 * confidence - 1,
         "entropy": 1 - confidence,
         "energy": -confidence,
-        "p_label": confidence if known else None,
+        "p_label": (confidence if predicted == label else rest) if known else None,
+        "log_confidence_at": None if like.older else log_confidence_at(logits)[0].tolist(),
         "status": "ok",
     }
 
 
 def _score(
-    i: int, label: int, predicted: int, method: str, operation: str, like: Invented, draw: np.random.Generator
+    i: int,
+    label: int,
+    predicted: int,
+    pair: tuple[str, str, float],
+    like: Invented,
+    draw: np.random.Generator,
 ) -> dict[str, Any]:
+    method, operation, scale = pair
     control = method in like.controls
-    row = {"image": like.image_name.format(i), "method": method, "operation": operation, "control": control}
+    row = {
+        "image": like.image_name.format(i),
+        "method": method,
+        "operation": operation,
+        "control": control,
+        "scale": None if like.older else scale,
+    }
     if i >= like.images - like.failed:
         return row | {"status": like.reason}
     nothing = method == "zero" and operation == "add"
@@ -116,6 +142,17 @@ def _score(
         "completeness": 1e-5 if method == "deeplift" else None,
         "status": "ok",
     }
+
+
+def _indicators(correct: np.ndarray[Any, Any], like: Invented) -> list[dict[str, Any]]:
+    draw = np.random.default_rng(7)
+    rows = []
+    for name in like.indicators:
+        for i, value in enumerate(draw.normal(size=like.images) + 1.5 * correct * ("good" in name)):
+            usable = i < like.images - like.failed
+            found = {"value": float(value), "status": "ok"} if usable else {"status": like.reason}
+            rows.append({"image": like.image_name.format(i), "indicator": name, **found})
+    return rows
 
 
 def _run(like: Invented) -> dict[str, Any]:

@@ -286,7 +286,7 @@ def test_an_audit_without_methods(tmp_path: Path) -> None:
     predictions, _ = tables()
     summary = summarise(write(tmp_path, predictions, []), resamples=100)
     assert summary["methods"] == []
-    assert summary["verdict"].startswith("No heatmap method could be compared")
+    assert summary["verdict"].startswith("No score could be compared")
     assert summary["baselines"]["confidence"]["auroc"]["value"] is not None
 
 

@@ -28,8 +28,8 @@ def rescale(heatmaps: Tensor) -> Tensor:
     return heatmaps / torch.where(largest > 0, largest, torch.ones_like(largest))
 
 
-def augment(images: Tensor, heatmaps: Tensor, operation: Operation = "add") -> Tensor:
-    """Combine images and heatmaps: ``add`` gives x + h, ``multiply`` x * h.
+def augment(images: Tensor, heatmaps: Tensor, operation: Operation = "add", scale: float = 1.0) -> Tensor:
+    """Combine images and heatmaps: ``add`` gives x + s h, ``multiply`` (1 - s) x + s x h, s the scale.
 
     Both are (n, c, h, w) of the same space; nothing is rescaled and nothing is clipped.
 
@@ -37,6 +37,7 @@ def augment(images: Tensor, heatmaps: Tensor, operation: Operation = "add") -> T
         images: what the heatmaps are applied to.
         heatmaps: of the images' shape, or broadcastable to it.
         operation: a name, or any callable ``(images, heatmaps) -> images``.
+        scale: how far to go from the image (0) to what the operation gives (1), or beyond.
 
     Raises:
         HeatliftError: an unknown name, or shapes that do not fit.
@@ -63,4 +64,5 @@ def augment(images: Tensor, heatmaps: Tensor, operation: Operation = "add") -> T
             f"images {tuple(images.shape)} combined with heatmaps {tuple(heatmaps.shape)} became "
             f"{tuple(augmented.shape)}: the operation must keep the images' shape"
         )
-    return augmented
+    # At 1 what the operation gave, and an image that it did not change as it was, to the last bit.
+    return augmented if scale == 1 else torch.lerp(images, augmented, scale)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import sys
 import traceback
+from collections.abc import Callable
+from hashlib import blake2b
 from typing import Any
 
 from heatlift.errors import HeatliftError, first_line
@@ -34,6 +37,27 @@ def imported(name: str, what: str, known: str) -> Any:
         raise HeatliftError(f"module {module} has no '{function}'") from error
     except (Exception, SystemExit) as error:
         raise HeatliftError(f"importing {module} failed: {raised(error)}") from error
+
+
+def callable_of(found: Any, what: str, name: str, form: str) -> Callable[..., Any]:
+    """Something of the user's own, which must be a function.
+
+    Raises:
+        HeatliftError: it can't be called; ``form`` says how it would be.
+    """
+    if not callable(found):
+        raise HeatliftError(f"{what} {name} is a {type(found).__name__}: it must be a function {form}")
+    function: Callable[..., Any] = found
+    return function
+
+
+def digest(function: Callable[..., Any]) -> str:
+    """A digest of the file that a function is written in, so that a change of it is noticed."""
+    try:
+        source = inspect.getsource(inspect.getmodule(function) or function)
+    except (OSError, TypeError):
+        source = repr(function)
+    return blake2b(source.encode(), digest_size=16).hexdigest()
 
 
 def raised(error: BaseException) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from heatlift.captum_methods import captum_method
@@ -12,6 +12,7 @@ from heatlift.feature_maps import first_map, last_map
 from heatlift.method import Method, Request
 from heatlift.sampling_methods import SAMPLING_METHODS
 from heatlift.shared_methods import SHARED_METHODS
+from heatlift.stages import stages
 from heatlift.user_methods import user_method
 
 MethodName: TypeAlias = "str | Callable[..., Any]"
@@ -55,6 +56,26 @@ def method_named(name: MethodName) -> Method:
     return METHODS[base]
 
 
+def expanded(classifier: Classifier, names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Method names with every ``METHOD@all`` replaced by ``METHOD@NAME`` for each stage of the network.
+
+    Returns:
+        The names, each once, and those of the stages, in the order in which their layers run, each with the
+        method that it is a stage of.
+    """
+    found: dict[str, None] = {}
+    of: dict[str, str] = {}
+    for name in names:
+        base, _, layer = name.partition("@")
+        at = [name]
+        if layer == "all" and method_named(base).layer is not None:
+            # A network without any keeps the name, and is refused with it.
+            at = [f"{base}@{one}" for one in stages(classifier.feature_maps, classifier.network)] or at
+            of |= {one: base for one in at if one != name}
+        found |= dict.fromkeys(at)
+    return list(found), of
+
+
 def requested(
     classifier: Classifier, name: MethodName, layer: str | None = None, seed: int = 0, **options: Any
 ) -> Request:
@@ -92,8 +113,12 @@ def requested(
 def _layer(classifier: Classifier, layer: str, name: str) -> str:
     """A layer's full name: itself, or the ``first`` or ``last`` that can be explained."""
     maps, network = classifier.feature_maps, classifier.network
-    if layer in ("first", "last"):
-        found = first_map(maps, network) if layer == "first" else last_map(maps, network)
+    if layer in ("first", "last", "all"):
+        found = last_map(maps, network) if layer == "last" else first_map(maps, network)
+        if layer == "all" and stages(maps, network):
+            raise HeatliftError(
+                f"{name} is one heatmap for each stage of the network: ask for one layer here"
+            )
         if found is None:
             unusable = next((f"layer '{n}' {m.reason}" for n, m in maps.items() if m.reason), None)
             why = unusable or "the network runs no convolution"

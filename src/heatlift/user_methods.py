@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,7 @@ import torch
 from torch import Tensor
 
 from heatlift.errors import HeatliftError
-from heatlift.imports import imported
+from heatlift.imports import callable_of, digest, imported
 from heatlift.method import Method
 from heatlift.subject import Subject
 
@@ -27,14 +25,10 @@ def user_method(what: str | Callable[..., Any]) -> Method:
         HeatliftError: there is no such function, or it can't be called.
     """
     if isinstance(what, str):
-        function, name = imported(what, "method", "captum:NAME, package.module:function"), what
+        found, name = imported(what, "method", "captum:NAME, package.module:function"), what
     else:
-        function, name = what, _name(what)
-    if not callable(function):
-        raise HeatliftError(
-            f"method {name} is a {type(function).__name__}: it must be a function "
-            "(classifier, images, target) -> heatmaps"
-        )
+        found, name = what, _name(what)
+    function = callable_of(found, "method", name, "(classifier, images, target) -> heatmaps")
 
     def run(subject: Subject, layer: str | None) -> Tensor:
         # Copies: a function of one's own may write into what it is given.
@@ -42,17 +36,8 @@ def user_method(what: str | Callable[..., Any]) -> Method:
         return _heatmaps(given, subject.inputs)
 
     return Method(
-        name, name.rpartition(":")[2], "your own", "what it needs itself", runs=run, code=_digest(function)
+        name, name.rpartition(":")[2], "your own", "what it needs itself", runs=run, code=digest(function)
     )
-
-
-def _digest(function: Callable[..., Any]) -> str:
-    """A digest of the file that a function is written in, so that a change of it is noticed."""
-    try:
-        source = inspect.getsource(inspect.getmodule(function) or function)
-    except (OSError, TypeError):
-        source = repr(function)
-    return blake2b(source.encode(), digest_size=16).hexdigest()
 
 
 def _name(function: Callable[..., Any]) -> str:

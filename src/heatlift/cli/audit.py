@@ -12,7 +12,7 @@ from heatlift.cli import options
 
 EXAMPLE = (
     "Example: heatlift audit photos/ --model torchvision:resnet34 --weights net.safetensors "
-    "--num-classes 2 --out runs/first --limit 200"
+    "--num-classes 2 --out runs/first --methods saliency,layer_gradcam@all --scales 0.1,0.3,1 --limit 200"
 )
 
 
@@ -29,11 +29,26 @@ def audit(
         str | None,
         typer.Option(
             metavar="A,B",
-            help="Methods, such as saliency, layer_gradcam@LAYER, captum:Occlusion, or "
-            "package.module:function of your own. [the six of Tjoa 2022]",
+            help="Methods, such as saliency, layer_gradcam@LAYER, layer_gradcam@all (every stage of the "
+            "network), captum:Occlusion, or package.module:function of your own. [the six of Tjoa 2022]",
         ),
     ] = None,
     operations: Annotated[str, typer.Option(metavar="A,B", help="add, multiply.")] = "add,multiply",
+    scales: Annotated[
+        str,
+        typer.Option(
+            metavar="A,B",
+            help="How strongly each heatmap is applied, such as 0.1,0.3,1: its largest absolute value.",
+        ),
+    ] = "1",
+    indicator: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="package.module:function",
+            help="A score of your own to be judged beside confidence, (classifier, images) -> one number per "
+            "image, high where the prediction is probably right; repeatable.",
+        ),
+    ] = None,
     controls: Annotated[
         str | None,
         typer.Option(metavar="A,B", help="Control heatmaps: zero, noise, shuffled, image, or none. [all]"),
@@ -65,7 +80,12 @@ def audit(
 
     chosen = {
         name: options.words(text)
-        for name, text in (("methods", methods), ("controls", controls), ("operations", operations))
+        for name, text in (
+            ("methods", methods),
+            ("controls", controls),
+            ("operations", operations),
+            ("scales", scales),
+        )
         if text is not None
     }
     config = configured(
@@ -78,6 +98,7 @@ def audit(
         std=options.channels("--std", std),
         size=size,
         resize=resize,
+        indicators=tuple(indicator or ()),
         space=space,
         target=options.number_or(target),
         clip=clip,

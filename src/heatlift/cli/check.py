@@ -69,9 +69,9 @@ def check(
         precision=precision,
     )
     from heatlift.applicability import noise, tried
-    from heatlift.registry import METHODS
+    from heatlift.registry import METHODS, expanded
 
-    names = list(METHODS) if methods is None else list(options.words(methods))
+    names = list(METHODS) if methods is None else expanded(classifier, options.words(methods))[0]
     if not names:
         raise HeatliftError(f"no method to try: choose from {', '.join(METHODS)}")
     given = None if images is None else _given(classifier, images)

@@ -13,8 +13,10 @@ from heatlift.classifier import Classifier
 from heatlift.controls import CONTROLS
 from heatlift.data import Dataset, Item, find_images
 from heatlift.errors import HeatliftError
+from heatlift.indicators import Indicator, indicator_named, try_out
 from heatlift.method import Request
 from heatlift.portions import LARGEST
+from heatlift.registry import expanded
 from heatlift.run import plan
 from heatlift.run.examples import write_examples
 from heatlift.run.folder import NOT_BEGUN, go_on, opened, started
@@ -39,6 +41,9 @@ class Audit:
         requests: the methods that apply to the network.
         certificates: by method, what showed that it applies.
         refused: the methods that do not, with the reason.
+        stages: by the name of each request that is one stage of several, in the order of the stages, the
+            method that it is a stage of.
+        indicators: of the user's own.
         command: the command line, for the record.
     """
 
@@ -49,6 +54,8 @@ class Audit:
     requests: Sequence[Request]
     certificates: Mapping[str, Mapping[str, Any]]
     refused: Mapping[str, str]
+    stages: Mapping[str, str]
+    indicators: Sequence[Indicator]
     command: Sequence[str]
 
 
@@ -67,8 +74,10 @@ def prepare(config: AuditConfig, command: Sequence[str] = ()) -> Audit:
         )
     if config.target == "label" and any(item.label is None for item in items):
         raise HeatliftError(f"--target label: some images of {config.data} have no label")
-    image = noise(classifier, 1, config.seed)
-    trials = tried(classifier, config.methods, image, config.space, config.seed)
+    indicators = [indicator_named(name) for name in config.indicators]
+    try_out(indicators, classifier, noise(classifier, 3, config.seed))
+    names, stages = expanded(classifier, config.methods)
+    trials = tried(classifier, names, noise(classifier, 1, config.seed), config.space, config.seed)
     refused = {
         trial.name: f"{trial.name} does not apply to {classifier.name}: {trial.why_not}"
         for trial in trials
@@ -78,7 +87,9 @@ def prepare(config: AuditConfig, command: Sequence[str] = ()) -> Audit:
     requests = [trial.request for trial in trials if trial.request is not None and trial.why_not is None]
     if not requests:
         raise HeatliftError("none of the methods applies: " + "; ".join(refused.values()))
-    return Audit(config, classifier, data, items, requests, certificates, refused, command)
+    return Audit(
+        config, classifier, data, items, requests, certificates, refused, stages, indicators, command
+    )
 
 
 def run(audit: Audit, folder: Path, progress: Progress) -> dict[str, Any]:
@@ -88,7 +99,7 @@ def run(audit: Audit, folder: Path, progress: Progress) -> dict[str, Any]:
         HeatliftError: the folder holds something else, or an audit with another configuration.
     """
     record = opened(folder, _record(audit))
-    work = ShardAudit(audit.classifier, audit.requests, audit.config)
+    work = ShardAudit(audit.classifier, audit.requests, audit.config, indicators=audit.indicators)
     work.portions = started(
         record, work.rehearse, noise(work.classifier, LARGEST, audit.config.seed), progress
     )
@@ -131,7 +142,9 @@ def _record(audit: Audit) -> dict[str, Any]:
             }
             for request in audit.requests
         },
-        "code": {r.name: r.method.code for r in audit.requests if r.method.code is not None},
+        "stages": _stages(audit),
+        "code": {r.name: r.method.code for r in audit.requests if r.method.code is not None}
+        | {indicator.name: indicator.code for indicator in audit.indicators},
         "controls": {
             name: {"title": CONTROLS[name].title, "shows": CONTROLS[name].shows}
             for name in audit.config.controls
@@ -142,3 +155,13 @@ def _record(audit: Audit) -> dict[str, Any]:
         "batch_size": None if audit.config.batch_size == "auto" else audit.config.batch_size,
         "timing": dict(NOT_BEGUN),
     }
+
+
+def _stages(audit: Audit) -> list[dict[str, Any]]:
+    """The requests that are stages of the network, in their order; those refused are left out."""
+    layers = {request.name: request.layer for request in audit.requests}
+    return [
+        {"method": name, "base": base, "layer": layer, "size": list(audit.classifier.layers[layer][1:])}
+        for name, base in audit.stages.items()
+        if (layer := layers.get(name)) is not None
+    ]

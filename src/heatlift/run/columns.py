@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pyarrow.compute as pc
 from heatlift.errors import HeatliftError
 from heatlift.ranking import FloatArray
 from heatlift.run.tables import read_table
+from heatlift.temperature import TEMPERATURES
 from heatlift.types import OK
 
 Mask = npt.NDArray[np.bool_]
@@ -38,8 +40,12 @@ class Predictions:
         failures: why the others can't, with counts.
         labelled: the label is known.
         label: class index, NONE where unknown.
+        predicted: class index.
         correct: predicted the label.
         confidences: name to score, high meaning "probably correct".
+        log_confidence_at: logarithm of the confidence at each temperature, (n, 49); None where the run is
+            from before it was kept.
+        p_label: softmax probability of the label, NaN where unknown.
     """
 
     images: Any
@@ -47,17 +53,21 @@ class Predictions:
     failures: dict[str, int]
     labelled: Mask
     label: Codes
+    predicted: Codes
     correct: Mask
     confidences: dict[str, FloatArray]
+    log_confidence_at: FloatArray | None
+    p_label: FloatArray
 
 
 @dataclass(frozen=True)
 class PairScores:
-    """What one method (or control) under one operation did: one entry per image, as in `Predictions`."""
+    """What one method (or control) did under one operation at one scale, an entry per image."""
 
     method: str
     operation: str
     control: bool
+    scale: float
     ok: Mask
     failures: dict[str, int]
     co_label: FloatArray
@@ -65,6 +75,21 @@ class PairScores:
     delta_p_label: FloatArray
     predicted_after: Codes
     completeness: FloatArray
+
+    @property
+    def name(self) -> str:
+        """``saliency/add``, or ``saliency/add x0.3`` where the scale is not 1."""
+        return _pair_name(self.method, self.operation, self.scale)
+
+
+@dataclass(frozen=True)
+class IndicatorScores:
+    """What one indicator said, an entry per image; high means "probably correct"."""
+
+    indicator: str
+    ok: Mask
+    failures: dict[str, int]
+    values: FloatArray
 
 
 def read_predictions(run: Path) -> Predictions:
@@ -76,7 +101,8 @@ def read_predictions(run: Path) -> Predictions:
     Raises:
         HeatliftError: the run has no predictions, or an image has more than one row.
     """
-    table = read_table(run, "predictions", ["image", "label", "predicted", "status", *CONFIDENCES])
+    columns = ["image", "label", "predicted", "status", "p_label", "log_confidence_at", *CONFIDENCES]
+    table = read_table(run, "predictions", columns)
     images = table["image"].combine_chunks()
     counted = pc.value_counts(images)
     repeated = counted.field("values").filter(pc.greater(counted.field("counts"), 1))
@@ -87,51 +113,108 @@ def read_predictions(run: Path) -> Predictions:
         )
     label, predicted = _classes(table["label"]), _classes(table["predicted"])
     scores = {name: sign * _floats(table[name]) for name, sign in CONFIDENCES.items()}
+    log_confidence_at = _at_temperatures(table["log_confidence_at"])
+    figures = scores if log_confidence_at is None else scores | {"log_confidence_at": log_confidence_at[:, 0]}
     ok, failures = _usable(
         table["status"],
         {"predicted is missing": predicted == NONE}
-        | {f"{name} is not a finite number": ~np.isfinite(values) for name, values in scores.items()},
+        | {f"{name} is not a finite number": ~np.isfinite(values) for name, values in figures.items()},
     )
     labelled = label != NONE
-    return Predictions(images, ok, failures, labelled, label, labelled & (label == predicted), scores)
+    return Predictions(
+        images,
+        ok,
+        failures,
+        labelled,
+        label,
+        predicted,
+        labelled & (label == predicted),
+        scores,
+        log_confidence_at,
+        _floats(table["p_label"]),
+    )
 
 
 def read_scores(run: Path, predictions: Predictions) -> Iterator[PairScores]:
-    """Each pair of method and operation, in the order in which the table first has them.
+    """Each method under each operation at each scale, in the order in which the table first has them.
 
     Raises:
         HeatliftError: a pair has no row, or more than one, for an image; or an image is not among the
             predictions.
     """
     table = read_table(run, "scores")
+    # Runs from before there were scales are at 1.
+    table = table.set_column(
+        table.schema.get_field_index("scale"), "scale", pc.fill_null(table["scale"], 1.0)
+    )
+    keys = ["method", "operation", "scale"]
+    for key, rows in _by_key(run, "scores", table, keys, _pair_name, predictions):
+        yield _pair(rows, key, predictions)
+
+
+def read_indicators(run: Path, predictions: Predictions) -> Iterator[IndicatorScores]:
+    """Each indicator, in the order in which the table first has them; none where the run had none.
+
+    Raises:
+        HeatliftError: as of `read_scores`.
+    """
+    table = read_table(run, "indicators")
+    for (indicator,), rows in _by_key(run, "indicators", table, ["indicator"], str, predictions):
+        values = _floats(rows["value"])
+        ok, failures = _usable(
+            rows["status"],
+            {"its prediction failed": ~predictions.ok, "value is not a finite number": ~np.isfinite(values)},
+        )
+        yield IndicatorScores(indicator, ok, failures, values)
+
+
+def _by_key(
+    run: Path,
+    name: str,
+    table: pa.Table,
+    keys: list[str],
+    called: Callable[..., str],
+    predictions: Predictions,
+) -> Iterator[tuple[tuple[Any, ...], pa.Table]]:
+    """The rows of each combination of the key columns, one for each image, in the order of the images.
+
+    Args:
+        run: the run's folder.
+        name: the table's.
+        table: all its rows.
+        keys: columns that say what a row is about, the image aside.
+        called: what a combination is called in a message.
+        predictions: whose images there are.
+    """
     place = pc.index_in(table["image"], value_set=predictions.images)
     if place.null_count:
         strangers = pc.unique(table["image"].filter(pc.is_null(place)))
         raise HeatliftError(
-            f"{run}/scores has rows for {_names(strangers)}, which predictions lacks: run the audit again, "
+            f"{run}/{name} has rows for {_names(strangers)}, which predictions lacks: run the audit again, "
             "it does what is missing"
         )
-    names = pc.binary_join_element_wise(table["method"], table["operation"], "\n").combine_chunks()
-    pairs = pc.unique(names)
-    pair, places = pc.index_in(names, value_set=pairs).to_numpy(), place.to_numpy()
-    order = np.lexsort((places, pair))
-    bounds = np.searchsorted(pair[order], np.arange(len(pairs) + 1))
-    figures = table.drop_columns(["image", "method", "operation"])
-    for name, start, stop in zip(pairs.to_pylist(), bounds[:-1], bounds[1:], strict=True):
-        method, operation = name.rsplit("\n", 1)
-        rows = order[start:stop]
-        seen = np.bincount(places[rows], minlength=len(predictions.images))
+    texts = [pc.cast(table[key], pa.string()) for key in keys]
+    joined = pc.binary_join_element_wise(*texts, "\n").combine_chunks()
+    distinct = pc.unique(joined)
+    which, places = pc.index_in(joined, value_set=distinct).to_numpy(), place.to_numpy()
+    order = np.lexsort((places, which))
+    bounds = np.searchsorted(which[order], np.arange(len(distinct) + 1))
+    for start, stop in pairwise(bounds):
+        chosen = order[start:stop]
+        rows = table.take(pa.array(chosen))
+        key = tuple(rows[column][0].as_py() for column in keys)
+        seen = np.bincount(places[chosen], minlength=len(predictions.images))
         for found, what, remedy in (
             (seen == 0, "no row", "run the same audit again, it does what is missing"),
             (seen > 1, "more than one row", "move the folder away and run the audit again"),
         ):
             if found.any():
                 images = _names(predictions.images.filter(pa.array(found)))
-                raise HeatliftError(f"{run}/scores has {what} of {method}/{operation} for {images}: {remedy}")
-        yield _pair(figures.take(pa.array(rows)), method, operation, predictions)
+                raise HeatliftError(f"{run}/{name} has {what} of {called(*key)} for {images}: {remedy}")
+        yield key, rows
 
 
-def _pair(table: pa.Table, method: str, operation: str, predictions: Predictions) -> PairScores:
+def _pair(table: pa.Table, key: tuple[str, str, float], predictions: Predictions) -> PairScores:
     """One pair's rows, already in the order of the images."""
     figures = {name: _floats(table[name]) for name in ("co_label", "co_predicted", "delta_p_label")}
     after = _classes(table["predicted_after"])
@@ -146,10 +229,23 @@ def _pair(table: pa.Table, method: str, operation: str, predictions: Predictions
         "completeness is not a finite number": known & ~np.isfinite(completeness),
     }
     ok, failures = _usable(table["status"], problems)
+    method, operation, scale = key
     control = bool(table["control"][0].as_py())
     return PairScores(
-        method, operation, control, ok, failures, predicted_after=after, completeness=completeness, **figures
+        method,
+        operation,
+        control,
+        scale,
+        ok,
+        failures,
+        predicted_after=after,
+        completeness=completeness,
+        **figures,
     )
+
+
+def _pair_name(method: str, operation: str, scale: float) -> str:
+    return f"{method}/{operation}" + ("" if scale == 1 else f" x{scale:g}")
 
 
 def _usable(status: pa.ChunkedArray, problems: Mapping[str, Mask]) -> tuple[Mask, dict[str, int]]:
@@ -166,6 +262,18 @@ def _usable(status: pa.ChunkedArray, problems: Mapping[str, Mask]) -> tuple[Mask
 def _floats(column: pa.ChunkedArray) -> FloatArray:
     """Nulls become NaN."""
     return np.asarray(column.to_numpy(), dtype=np.float64)
+
+
+def _at_temperatures(column: pa.ChunkedArray) -> FloatArray | None:
+    """A list per row -> (n, 49), NaN in rows that lack any of it; None where no row has any."""
+    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
+    if not lengths.any():
+        return None
+    full = lengths == len(TEMPERATURES)
+    found = np.full((len(full), len(TEMPERATURES)), np.nan)
+    found[full] = _floats(pc.list_flatten(column.filter(pa.array(full)))).reshape(-1, len(TEMPERATURES))
+    found[~np.isfinite(found).all(axis=1)] = np.nan
+    return found
 
 
 def _classes(column: pa.ChunkedArray) -> Codes:

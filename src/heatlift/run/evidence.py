@@ -2,45 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
-from heatlift.comparison import Comparison, holm
+from heatlift.added_value import Added
+from heatlift.corrections import holm
 from heatlift.statistics import Figure
 
 ENOUGH = 30
 """Wrong images, and correct ones, below which nothing is concluded."""
 
 SIGNIFICANT = 0.05
-"""For Holm's corrected p-values."""
+"""For p-values, corrected where many scores are looked at."""
 
 ZERO_TOLERANCE = 1e-6
 """How far from 0 the CO score of an unchanged image may be before the audit counts as broken."""
 
 NO_LABELS = "no labels: without them only label-free figures can be given"
 
+Code: TypeAlias = Literal["too_few", "no_labels", "nothing", "adds", "control_too", "control", "broken"]
+"""A verdict in one word, for programs."""
+
 
 @dataclass(frozen=True)
 class Finding:
-    """What the verdicts need to know of one method (or control) under one operation.
+    """What the verdicts need to know of one score: a method's, a control's, or an indicator.
 
-    ``n`` counts usable images; ``compared`` is its label-free score beside confidence, None where a
-    class has fewer than two images; ``largest_co`` is the largest absolute CO score of any image.
+    Attributes:
+        name: as `heatlift.run.columns.PairScores.name`, or the indicator's.
+        operation: what was done with the heatmap; empty for an indicator, which no control answers for.
+        control: whether it is a control's.
+        n, n_correct, n_wrong: usable images, and those with a label.
+        auroc_label: of the score that uses the label; None for an indicator.
+        auroc: of the label-free score.
+        confidence: AUROC of plain confidence on the same images.
+        added: what the label-free score adds, by design; None where there are too few images.
+        largest_co: the largest absolute CO score of any image.
     """
 
-    method: str
+    name: str
     operation: str
     control: bool
     n: int
     n_correct: int
     n_wrong: int
-    auroc_label: Figure
-    compared: Comparison | None
+    auroc_label: Figure | None
+    auroc: Figure
+    confidence: Figure
+    added: Mapping[str, Added | None] | None
     largest_co: float
 
     @property
-    def name(self) -> str:
-        return f"{self.method}/{self.operation}"
+    def method(self) -> str:
+        """The method's or control's own name."""
+        return self.name.rpartition("/")[0] if self.operation else self.name
 
     @property
     def too_few(self) -> str | None:
@@ -48,9 +64,20 @@ class Finding:
         return too_few(self.n, self.n_correct, self.n_wrong)
 
     @property
-    def tells_more(self) -> bool:
-        """From enough images, more than confidence does, before any correction for many looks."""
-        return not self.too_few and self.compared is not None and self.compared.tells_more
+    def beside_confidence(self) -> Added | None:
+        """What it adds to plain confidence."""
+        return None if self.added is None else self.added["confidence"]
+
+    @property
+    def seems_to_add(self) -> bool:
+        """Before any correction for many looks: the gain's interval lies above 0, and so does the fit's."""
+        added = self.beside_confidence
+        return added is not None and added.auroc.above(0) and added.p < SIGNIFICANT
+
+    def adds_beside(self, design: str) -> bool | None:
+        """Whether its gain's interval lies above 0 beside more than confidence; None if not tried."""
+        found = None if self.added is None else self.added.get(design)
+        return None if found is None else found.auroc.above(0)
 
 
 def too_few(n: int, n_correct: int, n_wrong: int) -> str | None:
@@ -70,43 +97,42 @@ def too_few(n: int, n_correct: int, n_wrong: int) -> str | None:
 
 
 def corrected(findings: Sequence[Finding]) -> dict[str, float]:
-    """Holm's p-value, by name, of every method (not control) with enough images: does it beat confidence?
-
-    It is two-sided, which pays for reading a score whose AUROC lies below 0.5 backwards (negated).
-    """
-    tested = [
-        (finding.name, finding.compared.p)
-        for finding in findings
-        if finding.compared and not finding.control and not finding.too_few
-    ]
-    return dict(zip((name for name, _ in tested), holm([p for _, p in tested]), strict=True))
+    """Holm's p-value, by name, of every score with enough images, controls aside: does it add anything?"""
+    tested = {
+        one.name: one.beside_confidence.p for one in findings if not one.control and one.beside_confidence
+    }
+    return dict(zip(tested, holm(list(tested.values())), strict=True))
 
 
-def discoveries(findings: Sequence[Finding]) -> dict[str, Comparison]:
-    """The methods (not controls) that tell more than confidence does, with their comparisons.
+def discoveries(findings: Sequence[Finding]) -> list[Finding]:
+    """The scores (controls aside) that add to confidence, the largest gain first.
 
-    Those whose AUROC's 95% interval lies above 0.5, in the direction in which the score is read, whose
-    paired difference to confidence's AUROC lies above 0, whose `corrected` p-value is below 0.05, and
-    that no control equals (`telling_control`).
+    Those whose gain in AUROC has its 95% interval above 0, whose `corrected` p-value is below 0.05, and
+    that no control equals (`adding_control`).
     """
     p = corrected(findings)
-    return {
-        finding.name: finding.compared
-        for finding in findings
-        if finding.compared
-        and finding.compared.tells_more
-        and p.get(finding.name, 1.0) < SIGNIFICANT
-        and telling_control(findings, finding.operation) is None
-    }
+    found = [
+        one
+        for one in findings
+        if one.seems_to_add
+        and p.get(one.name, 1.0) < SIGNIFICANT
+        and adding_control(findings, one.operation) is None
+    ]
+    return sorted(found, key=_gain, reverse=True)
 
 
-def telling_control(findings: Sequence[Finding], operation: str) -> Finding | None:
-    """A control that tells more than confidence does under an operation, uncorrected; the best of several.
+def adding_control(findings: Sequence[Finding], operation: str) -> Finding | None:
+    """A control that seems to add to confidence under an operation, uncorrected; the best of several.
 
-    Where there is one, what a method tells under that operation can't be its explanation's doing.
+    Where there is one, what a method adds under that operation can't be its explanation's doing.
     """
-    found = [one for one in findings if one.control and one.operation == operation and one.tells_more]
-    return max(found, key=lambda one: one.compared.read.value or 0.0 if one.compared else 0.0, default=None)
+    found = [one for one in findings if one.control and one.operation == operation and one.seems_to_add]
+    return max(found, key=_gain, default=None)
+
+
+def _gain(finding: Finding) -> float:
+    added = finding.beside_confidence
+    return float("-inf") if added is None or added.auroc.value is None else added.auroc.value
 
 
 def equalling_control(finding: Finding, findings: Sequence[Finding]) -> Finding | None:
@@ -115,19 +141,27 @@ def equalling_control(finding: Finding, findings: Sequence[Finding]) -> Finding 
     Its auroc_label's interval excludes 0.5 on the same side, under the same operation, and its AUROC is
     at least as far from 0.5; given enough images. Of several, the one farthest from 0.5.
     """
-    distance = (finding.auroc_label.value or 0.5) - 0.5
+    distance = _distance(finding)
 
     def equals(control: Finding) -> bool:
         label = control.auroc_label
+        if label is None:
+            return False
         same_side = label.above(0.5) if distance > 0 else label.below(0.5)
-        return same_side and abs((label.value or 0.5) - 0.5) >= abs(distance)
+        return same_side and abs(_distance(control)) >= abs(distance)
 
     found = [
         one
         for one in findings
         if one.control and one.method != "zero" and one.operation == finding.operation and not one.too_few
     ]
-    return max(filter(equals, found), key=lambda one: abs((one.auroc_label.value or 0.5) - 0.5), default=None)
+    return max(filter(equals, found), key=lambda one: abs(_distance(one)), default=None)
+
+
+def _distance(finding: Finding) -> float:
+    """Of its AUROC with the label from chance."""
+    label = finding.auroc_label
+    return 0.0 if label is None or label.value is None else label.value - 0.5
 
 
 def broken_findings(findings: Sequence[Finding]) -> list[Finding]:

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from heatlift.attributor import Attribution
-from heatlift.augmentation import rescale
+from heatlift.augmentation import augment, rescale
 from heatlift.data import Item
 from heatlift.errors import Refused
 from heatlift.subject import COMPLETENESS_TOLERANCE
-from heatlift.types import OK
+from heatlift.types import OK, OperationName
 
 Lent = tuple[str, Tensor, str]
 """An image's name, its raw heatmap (3, h, w) by the first method, and that map's status."""
@@ -62,6 +62,28 @@ class Maps:
         if found.completeness is not None:
             status = [_complete(s, c) for s, c in zip(status, found.completeness.tolist(), strict=True)]
         return cls.of(name, False, found.heatmaps, status, found.completeness)
+
+
+@dataclass(frozen=True)
+class Applied:
+    """Heatmaps of a batch as they are combined with its images."""
+
+    maps: Maps
+    operation: OperationName
+    scale: float
+
+    def to(self, inputs: Tensor) -> Tensor:
+        """The augmented images, (n, 3, h, w)."""
+        return augment(inputs, self.maps.heatmaps, self.operation, self.scale)
+
+    @property
+    def alone(self) -> bool:
+        """Whether they must be judged in a batch of the images' own size.
+
+        There the logits of images that a zero heatmap leaves as they are must be the images' to the last
+        bit, while in another batch the order of additions may differ.
+        """
+        return self.maps.control and self.maps.method == "zero"
 
 
 def lending(item: Item, first: Maps) -> Lent:

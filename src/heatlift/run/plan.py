@@ -12,6 +12,7 @@ from heatlift.classifier import Classifier
 from heatlift.controls import CONTROLS
 from heatlift.data import Item
 from heatlift.errors import HeatliftError
+from heatlift.indicators import indicator_named
 from heatlift.registry import METHODS, TJOA_2022, method_named
 from heatlift.zoo import load, read_classes
 
@@ -46,6 +47,8 @@ class AuditConfig(RunConfig):
     methods: tuple[str, ...] = TJOA_2022
     controls: tuple[str, ...] = tuple(CONTROLS)
     operations: tuple[Literal["add", "multiply"], ...] = ("add", "multiply")
+    scales: tuple[Annotated[float, Field(gt=0)], ...] = (1.0,)
+    indicators: tuple[str, ...] = ()
     space: Literal["model", "pixel"] = "model"
     target: int | Literal["predicted", "label", "runner-up"] = "predicted"
     clip: bool = False
@@ -121,6 +124,7 @@ _REASONS = {
     "factor": "choose from target, non-target, none",
     "keep_steps": "give a number of images, all or none",
     "batch_size": "give a number from 1, or auto",
+    "scales": "give numbers above 0, such as 0.1,0.3,1",
 }
 """What to say of a setting where pydantic's own words would not help."""
 
@@ -154,10 +158,17 @@ def configured(**settings: Any) -> AuditConfig:
         ("methods", config.methods),
         ("controls", config.controls),
         ("operations", config.operations),
+        ("scales", tuple(f"{scale:g}" for scale in config.scales)),
+        ("indicator", config.indicators),
     ):
         repeated = {name for name in names if names.count(name) > 1}
         if repeated:
             raise HeatliftError(f"--{option}: {', '.join(sorted(repeated))} is given more than once")
+    for scale in config.scales:
+        if float(f"{scale:.4g}") != scale:
+            raise HeatliftError(f"--scales {scale!r}: give at most four digits, such as {scale:.4g}")
+    for name in config.indicators:
+        indicator_named(name)
     for name in config.methods:
         method_named(name)
     for name in config.controls:
@@ -167,6 +178,8 @@ def configured(**settings: Any) -> AuditConfig:
         raise HeatliftError(f"no method to audit: choose from {', '.join(METHODS)}")
     if not config.operations:
         raise HeatliftError("no operation: choose add, multiply or both")
+    if not config.scales:
+        raise HeatliftError("no scale: give numbers above 0, such as 0.1,0.3,1")
     return config
 
 

@@ -38,8 +38,8 @@ class Run:
     Attributes:
         folder: where it is.
         record: ``run.json``: kind, command, configuration, model, data, package versions, status, timing.
-        tables: of an audit ``predictions`` and ``scores``, of a lift run ``lift`` and ``evolutions``; columns
-            as in `heatlift.run.tables`.
+        tables: of an audit ``predictions``, ``scores`` and ``indicators``, of a lift run ``lift`` and
+            ``evolutions``; columns as in `heatlift.run.tables`.
         summary: the figures that the report prints; None until the run is finished.
     """
 
@@ -55,8 +55,13 @@ class Run:
 
     @property
     def scores(self) -> pa.Table:
-        """One row per image, method and operation of an audit."""
+        """One row per image, method, operation and scale of an audit."""
         return self._table("scores")
+
+    @property
+    def indicators(self) -> pa.Table:
+        """One row per image and indicator of an audit; none in a run without indicators."""
+        return self._table("indicators")
 
     @property
     def lift(self) -> pa.Table:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from heatlift.data import Item
-from heatlift.run.heatmaps import Maps, finite
+from heatlift.run.heatmaps import Applied, finite
 from heatlift.score import class_probability, confidence_measures, logit_gain
+from heatlift.temperature import log_confidence_at
 from heatlift.types import OK
 
 Rows = list[dict[str, Any]]
@@ -23,6 +24,8 @@ def prediction_rows(items: Sequence[Item], logits: Tensor, usable: Sequence[bool
     predicted = logits.argmax(dim=1)
     measures = {name: values.tolist() for name, values in confidence_measures(logits).items()}
     p_label = class_probability(logits, _labels(items)).tolist()
+    # One at a time: of many classes at every temperature a whole batch would take much memory.
+    at_temperatures = [log_confidence_at(one)[0].tolist() for one in logits.split(1)]
     rows = []
     for i, item in enumerate(items):
         if not usable[i]:
@@ -35,6 +38,7 @@ def prediction_rows(items: Sequence[Item], logits: Tensor, usable: Sequence[bool
                 "predicted": int(predicted[i]),
                 "correct": None if item.label is None else int(predicted[i]) == item.label,
                 "p_label": None if item.label is None else p_label[i],
+                "log_confidence_at": at_temperatures[i],
                 "status": OK,
                 **{name: values[i] for name, values in measures.items()},
             }
@@ -43,9 +47,10 @@ def prediction_rows(items: Sequence[Item], logits: Tensor, usable: Sequence[bool
 
 
 def score_rows(
-    items: Sequence[Item], maps: Maps, operation: str, before: Tensor, after: Tensor, usable: Sequence[bool]
+    items: Sequence[Item], given: Applied, before: Tensor, after: Tensor, usable: Sequence[bool]
 ) -> Rows:
-    """Rows of the table ``scores`` for one method or control under one operation."""
+    """Rows of the table ``scores`` for one method or control under one operation at one scale."""
+    maps = given.maps
     predicted, labels = before.argmax(dim=1), _labels(items)
     columns = {
         "co_label": logit_gain(before, after, labels),
@@ -63,7 +68,7 @@ def score_rows(
         figures = {name: column[i] for name, column in values.items()}
         if item.label is None:
             figures |= {"co_label": None, "delta_p_label": None}
-        row = score_row(item, maps.method, operation, maps.control, status)
+        row = score_row(item, maps.method, given.operation, given.scale, maps.control, status)
         # A certificate that failed stays in the table: it is why the figures are not there.
         kept = (
             figures
@@ -84,12 +89,30 @@ def failed_prediction(item: Item, reason: str) -> dict[str, Any]:
     return {"image": item.name, "label": item.label, "status": reason}
 
 
-def score_row(item: Item, method: str, operation: str, control: bool, status: str) -> dict[str, Any]:
+def indicator_rows(
+    items: Sequence[Item], indicator: str, values: Sequence[float], status: Sequence[str]
+) -> Rows:
+    """Rows of the table ``indicators`` for one of them."""
+    return [
+        {**failed_indicator(item, indicator, state), "value": value if state == OK else None}
+        for item, value, state in zip(items, values, status, strict=True)
+    ]
+
+
+def failed_indicator(item: Item, indicator: str, reason: str) -> dict[str, Any]:
+    """The row of an image that an indicator has no value of."""
+    return {"image": item.name, "indicator": indicator, "status": reason}
+
+
+def score_row(
+    item: Item, method: str, operation: str, scale: float, control: bool, status: str
+) -> dict[str, Any]:
     """A row of the table ``scores`` without its figures."""
     return {
         "image": item.name,
         "method": method,
         "operation": operation,
+        "scale": scale,
         "control": control,
         "status": status,
     }

@@ -9,18 +9,29 @@ import torch
 from torch import Tensor
 
 from heatlift.attributor import Attributor, Explanations
-from heatlift.augmentation import augment
 from heatlift.classifier import Classifier
 from heatlift.controls import CONTROLS
 from heatlift.data import Item
 from heatlift.folding import folded, sparing
 from heatlift.images import Batch, batches
+from heatlift.indicators import Indicator
 from heatlift.method import Request
 from heatlift.portions import TOO_LARGE, Portions, TooLarge, out_of_memory
-from heatlift.run.heatmaps import Lent, Maps, borrowed, finite, lending
+from heatlift.run.heatmaps import Applied, Lent, Maps, borrowed, finite, lending
 from heatlift.run.plan import AuditConfig
-from heatlift.run.rows import Rows, failed_prediction, prediction_rows, score_row, score_rows
-from heatlift.types import OK, OperationName, Target
+from heatlift.run.rows import (
+    Rows,
+    failed_indicator,
+    failed_prediction,
+    indicator_rows,
+    prediction_rows,
+    score_row,
+    score_rows,
+)
+from heatlift.run.tables import TABLES
+from heatlift.types import OK, Target
+
+Tables = dict[str, Rows]
 
 
 @dataclass
@@ -35,12 +46,14 @@ class ShardAudit:
         requests: the methods.
         config: the settings; how many images go at a time is not taken from it.
         portions: how many images go at a time.
+        indicators: of the user's own.
     """
 
     classifier: Classifier
     requests: Sequence[Request]
     config: AuditConfig
     portions: Portions = field(default_factory=lambda: Portions(16))
+    indicators: Sequence[Indicator] = ()
 
     def __post_init__(self) -> None:
         layers = [request.layer for request in self.requests if request.layer is not None]
@@ -50,12 +63,12 @@ class ShardAudit:
         # On its own, for the single image that lends its heatmap to the first one of a shard.
         self._lender = Attributor(self.classifier, self.requests[:1], self.config.space)
 
-    def __call__(self, items: Sequence[Item]) -> dict[str, Rows]:
-        """Rows of the tables ``predictions`` and ``scores`` for all items, readable or not."""
-        tables: dict[str, Rows] = {"predictions": [], "scores": []}
+    def __call__(self, items: Sequence[Item]) -> Tables:
+        """Rows of an audit's tables for all items, readable or not."""
+        tables: Tables = {table: [] for table in TABLES["audit"]}
         previous = self._last_heatmap(items) if "shuffled" in self.config.controls else None
 
-        def audited(portion: Batch) -> tuple[Rows, Rows, Lent]:
+        def audited(portion: Batch) -> tuple[Tables, Lent]:
             return self._audit(portion, previous)
 
         for batch in batches(items, self.classifier.framing, self.portions.size):
@@ -64,17 +77,17 @@ class ShardAudit:
                 if isinstance(done, TooLarge):
                     failed.append((portion.items[0], TOO_LARGE))
                     continue
-                predictions, scores, previous = done
-                tables["predictions"] += predictions
-                tables["scores"] += scores
+                found, previous = done
+                _append(tables, found)
             for item, reason in failed:
-                tables["predictions"].append(failed_prediction(item, reason))
-                tables["scores"] += self._failed_scores(item, reason)
+                _append(tables, self._failed(item, reason))
         return tables
 
     def rehearse(self, images: Tensor) -> None:
         """Do to some images (n, 3, h, w) what takes the most memory in an audit."""
         self._attributor.explain(images)
+        for indicator in self.indicators:
+            indicator.values(self.classifier, images)
 
     def heatmaps(self, batch: Batch, previous: Lent | None) -> Iterator[Maps]:
         """Every method's and then every control's heatmaps for a batch, rescaled.
@@ -99,26 +112,38 @@ class ShardAudit:
                 others, status = borrowed(names, first, previous)
             yield Maps.of(name, True, CONTROLS[name].compute(inputs, others, names, self.config.seed), status)
 
-    def _audit(self, batch: Batch, previous: Lent | None) -> tuple[Rows, Rows, Lent]:
+    def _audit(self, batch: Batch, previous: Lent | None) -> tuple[Tables, Lent]:
         inputs = self.classifier.inputs(batch.images, self.config.space)
         explanations = self._attributor.explain(batch.images, self._target(batch))
         before = _exact(explanations.logits)
         usable = finite(before)
         maps = list(self._maps(batch, explanations, previous))
-        pairs = [(one, operation) for one in maps for operation in self.config.operations]
-        scores: Rows = []
-        for (one, operation), after in zip(pairs, self._after(inputs, pairs), strict=True):
-            scores += score_rows(batch.items, one, operation, before, after, usable)
-        return prediction_rows(batch.items, before, usable), scores, lending(batch.items[-1], maps[0])
+        given = [
+            Applied(one, operation, scale)
+            for one in maps
+            for operation in self.config.operations
+            for scale in self.config.scales
+        ]
+        tables: Tables = {
+            "predictions": prediction_rows(batch.items, before, usable),
+            "scores": [],
+            "indicators": [],
+        }
+        for one, after in zip(given, self._after(inputs, given), strict=True):
+            tables["scores"] += score_rows(batch.items, one, before, after, usable)
+        for indicator in self.indicators:
+            values, status = indicator.values(self.classifier, batch.images)
+            tables["indicators"] += indicator_rows(batch.items, indicator.name, values, status)
+        return tables, lending(batch.items[-1], maps[0])
 
-    def _after(self, inputs: Tensor, pairs: Sequence[tuple[Maps, OperationName]]) -> Iterator[Tensor]:
+    def _after(self, inputs: Tensor, given: Sequence[Applied]) -> Iterator[Tensor]:
         """Logits of the images augmented by each heatmap, as many heatmaps at a time as fill a batch."""
         together = max(1, self.portions.size // len(inputs))
-        for chosen in _groups(pairs, together):
-            augmented = torch.cat([augment(inputs, one.heatmaps, operation) for one, operation in chosen])
+        for chosen in _groups(given, together):
+            augmented = torch.cat([one.to(inputs) for one in chosen])
             with torch.no_grad():
-                given = self._clipped(augmented) if self.config.clip else augmented
-                logits = self.classifier(given, self.config.space)
+                shown = self._clipped(augmented) if self.config.clip else augmented
+                logits = self.classifier(shown, self.config.space)
             yield from _exact(logits).split(len(inputs))
 
     def _clipped(self, inputs: Tensor) -> Tensor:
@@ -149,32 +174,34 @@ class ShardAudit:
                 return lending(item, Maps.explained(self.requests[0].name, found, inputs))
         return None
 
-    def _failed_scores(self, item: Item, reason: str) -> Rows:
+    def _failed(self, item: Item, reason: str) -> Tables:
+        """The rows of an image that could not be audited."""
         names = [(request.name, False) for request in self.requests]
         names += [(name, True) for name in self.config.controls]
-        return [
-            score_row(item, name, operation, control, reason)
+        scores = [
+            score_row(item, name, operation, scale, control, reason)
             for name, control in names
             for operation in self.config.operations
+            for scale in self.config.scales
         ]
+        indicators = [failed_indicator(item, indicator.name, reason) for indicator in self.indicators]
+        return {"predictions": [failed_prediction(item, reason)], "scores": scores, "indicators": indicators}
 
 
-def _groups(
-    pairs: Sequence[tuple[Maps, OperationName]], together: int
-) -> Iterator[Sequence[tuple[Maps, OperationName]]]:
-    """Pairs in their order, at most so many together.
+def _append(tables: Tables, more: Tables) -> None:
+    for table, rows in more.items():
+        tables[table] += rows
 
-    A zero heatmap stays alone: in a batch of the images' own size its logits must be theirs to the last
-    bit, while in another the order of additions may differ.
-    """
-    group: list[tuple[Maps, OperationName]] = []
-    for pair in pairs:
-        alone = pair[0].control and pair[0].method == "zero"
-        if group and (alone or len(group) == together):
+
+def _groups(given: Sequence[Applied], together: int) -> Iterator[Sequence[Applied]]:
+    """Heatmaps in their order, at most so many together; those that must be alone, alone."""
+    group: list[Applied] = []
+    for one in given:
+        if group and (one.alone or len(group) == together):
             yield group
             group = []
-        group.append(pair)
-        if alone:
+        group.append(one)
+        if one.alone:
             yield group
             group = []
     if group:

@@ -5,53 +5,41 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from heatlift.comparison import Comparison, compare
-from heatlift.ranking import FigureName, FloatArray, Ranking
-from heatlift.run.columns import Mask, PairScores, Predictions, read_predictions, read_scores
-from heatlift.run.evidence import Finding, broken_findings
-from heatlift.run.record import write_json
-from heatlift.run.verdicts import audit_verdict, control_verdict, method_verdict
-from heatlift.statistics import (
-    Figure,
-    bootstrap,
-    bootstrap_means,
-    mean,
-    median,
-    median_gap,
-    percentiles,
-    share,
+from heatlift.run.by_class import by_class
+from heatlift.run.changes import changes
+from heatlift.run.columns import (
+    IndicatorScores,
+    Mask,
+    PairScores,
+    Predictions,
+    read_indicators,
+    read_predictions,
+    read_scores,
 )
+from heatlift.run.confidences import baselines
+from heatlift.run.curves import curves
+from heatlift.run.evidence import broken_findings, corrected
+from heatlift.run.judgement import FEW_CLASSES, Settings
+from heatlift.run.record import write_json
+from heatlift.run.scored import Judged, Scored, conclusion, finding, judged, of_indicator, of_pair
+from heatlift.run.verdicts import audit_verdict
+from heatlift.statistics import median, median_gap, share
 
 FORMAT = 1
 """Raised whenever an entry changes its meaning or goes away."""
 
-BASELINE_FIGURES: tuple[FigureName, ...] = ("auroc", "aurc", "augrc", "fpr95")
+RESAMPLES = 1000
+DRAWN = 15_000_000
+"""Images drawn in all by one bootstrap at most, as long as that leaves it 200 resamples: of very many images
+the intervals are narrow, and their ends need not be known as well."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Of every bootstrap in one summary."""
-
-    seed: int
-    resamples: int
-
-
-@dataclass(frozen=True)
-class Resampled:
-    """What one pair takes from resamples that it shares with the others that cover the same images."""
-
-    auroc_label: Figure
-    compared: Comparison | None
-    delta_p_label: Figure
-
-
-def write_summary(run: Path, seed: int = 0, resamples: int = 1000) -> dict[str, Any]:
+def write_summary(run: Path, seed: int = 0, resamples: int | None = None) -> dict[str, Any]:
     """Summarise a run and write RUN/summary.json, whole or not at all; gives what was written.
 
     Raises:
@@ -62,27 +50,42 @@ def write_summary(run: Path, seed: int = 0, resamples: int = 1000) -> dict[str, 
     return summary
 
 
-def summarise(run: Path, seed: int = 0, resamples: int = 1000) -> dict[str, Any]:
+def summarise(run: Path, seed: int = 0, resamples: int | None = None) -> dict[str, Any]:
     """The statistics of a run as plain JSON data; every figure is {value, low, high, n}, null if unknown.
 
     ``counts``: correct and wrong add up to labelled, the usable images with a label. Per method and
     operation n counts its usable rows; the others are counted by reason and enter no figure. Figures
-    that compare correct with wrong images need two of each.
+    that compare correct with wrong images need two of each, those of what a score adds thirty.
+
+    Args:
+        run: the folder.
+        seed: of bootstraps, folds and halves.
+        resamples: of every bootstrap; by default 1000, and fewer, down to 200, from 15,000 images on.
 
     Raises:
         HeatliftError: a table is absent, or does not have one row for each image.
     """
-    settings = Settings(seed, resamples)
     predictions = read_predictions(run)
-    pairs = list(read_scores(run, predictions))
-    resampled = _resample(pairs, predictions, settings)
-    findings = [_finding(pair, predictions, drawn) for pair, drawn in zip(pairs, resampled, strict=True)]
+    settings = Settings(seed, resamples or _affordable(len(predictions.ok)))
+    pairs, indicators = list(read_scores(run, predictions)), list(read_indicators(run, predictions))
     labelled = predictions.ok & predictions.labelled
-    n, n_correct = int(labelled.sum()), int((labelled & predictions.correct).sum())
-    n_ok = int(predictions.ok.sum())
+    scored = [of_pair(pair, labelled) for pair in pairs] + [
+        of_indicator(indicator, labelled) for indicator in indicators
+    ]
+    judgements = judged(scored, predictions, settings)
+    own, temperature = baselines(predictions, labelled, settings)
+    findings = [finding(score, predictions, judgements) for score in scored]
+    n, n_correct, n_ok = (
+        int(labelled.sum()),
+        int(predictions.correct[labelled].sum()),
+        int(predictions.ok.sum()),
+    )
+    found_changes = _changes(pairs, predictions, labelled, settings)
+    p = corrected(findings)
     return {
         "format": FORMAT,
         "run": _timing(run),
+        "resamples": settings.resamples,
         "counts": {
             "images": len(predictions.ok),
             "ok": n_ok,
@@ -92,16 +95,29 @@ def summarise(run: Path, seed: int = 0, resamples: int = 1000) -> dict[str, Any]
             "wrong": n - n_correct,
             "failures": predictions.failures,
         },
+        "classes": _classes(predictions, labelled),
         "accuracy": share(n_correct, n).as_json() if n else None,
         "sound": not broken_findings(findings),
         "verdict": audit_verdict(findings, n_ok, n_correct, n - n_correct),
-        "baselines": _baselines(predictions, labelled, settings),
+        "temperature": temperature,
+        "baselines": own,
         "methods": [
-            _method(pair, predictions, drawn, settings)
-            | {"verdict": control_verdict(finding) if pair.control else method_verdict(finding, findings)}
-            for pair, drawn, finding in zip(pairs, resampled, findings, strict=True)
+            _method(pair, predictions, judgements, settings) | changed | conclusion(one, findings, p)
+            for pair, one, changed in zip(pairs, findings, found_changes, strict=False)
         ],
+        "indicators": [
+            _indicator(indicator, score, predictions, judgements) | conclusion(one, findings, p)
+            for indicator, score, one in zip(
+                indicators, scored[len(pairs) :], findings[len(pairs) :], strict=True
+            )
+        ],
+        "by_class": by_class(predictions, {s.name: (s.ok, s.label_free) for s in scored}, settings),
+        "curves": _curves(scored, predictions, labelled),
     }
+
+
+def _affordable(images: int) -> int:
+    return min(RESAMPLES, max(200, DRAWN // max(1, images)))
 
 
 def _timing(run: Path) -> dict[str, Any]:
@@ -111,100 +127,46 @@ def _timing(run: Path) -> dict[str, Any]:
     return {"images_per_second": None} | (timing or {})
 
 
-def _baselines(predictions: Predictions, rows: Mask, settings: Settings) -> dict[str, Any]:
-    """AUROC, AURC, AUGRC and FPR95 of each confidence."""
-    correct = predictions.correct[rows]
-    n, n_correct = len(correct), int(correct.sum())
-    if min(n_correct, n - n_correct) < 2:
-        unknown = {figure: Figure.unknown(n).as_json() for figure in BASELINE_FIGURES}
-        return dict.fromkeys(predictions.confidences, unknown)
-    rankings = {name: Ranking.of(values[rows], correct) for name, values in predictions.confidences.items()}
-    statistics = [ranking.statistic(*BASELINE_FIGURES) for ranking in rankings.values()]
-    drawn = iter(bootstrap(statistics, n_correct, n - n_correct, settings.resamples, settings.seed))
-    return {
-        name: {
-            figure: percentiles(ranking.value(figure), next(drawn), n).as_json()
-            for figure in BASELINE_FIGURES
-        }
-        for name, ranking in rankings.items()
-    }
+def _classes(predictions: Predictions, labelled: Mask) -> dict[str, Any]:
+    """How many classes are met, as a label or a prediction."""
+    met = np.union1d(predictions.label[labelled], predictions.predicted[labelled])
+    return {"n": len(met), "few": bool(0 < len(met) <= FEW_CLASSES)}
 
 
-def _resample(pairs: Sequence[PairScores], predictions: Predictions, settings: Settings) -> list[Resampled]:
-    """The bootstraps that go over the images; pairs that cover the same images share the draws."""
+def _changes(
+    pairs: Sequence[PairScores], predictions: Predictions, labelled: Mask, settings: Settings
+) -> list[dict[str, Any]]:
+    """Of every pair, before and after; those that cover the same images share draws."""
     alike: dict[bytes, list[int]] = defaultdict(list)
     for place, pair in enumerate(pairs):
-        alike[(pair.ok & predictions.labelled).tobytes()].append(place)
-    found: dict[int, Resampled] = {}
+        alike[(pair.ok & labelled).tobytes()].append(place)
+    found: dict[int, dict[str, Any]] = {}
     for places in alike.values():
-        found |= zip(
-            places, _resample_alike([pairs[place] for place in places], predictions, settings), strict=True
-        )
+        rows = pairs[places[0]].ok & labelled
+        changed = changes([pairs[place] for place in places], rows, predictions, settings)
+        found |= zip(places, changed, strict=True)
     return [found[place] for place in range(len(pairs))]
 
 
-def _resample_alike(
-    pairs: Sequence[PairScores], predictions: Predictions, settings: Settings
-) -> list[Resampled]:
-    rows = pairs[0].ok & predictions.labelled
-    correct = predictions.correct[rows]
-    n, n_correct = len(correct), int(correct.sum())
-    changes: list[FloatArray | None] = [None] * len(pairs)
-    if n >= 2:
-        columns = np.stack([pair.delta_p_label[rows] for pair in pairs])
-        changes = list(bootstrap_means(columns, settings.resamples, settings.seed))
-    means = [mean(pair.delta_p_label[rows], draws) for pair, draws in zip(pairs, changes, strict=True)]
-    if min(n_correct, n - n_correct) < 2:
-        return [Resampled(Figure.unknown(n), None, change) for change in means]
-    scores = [predictions.confidences["confidence"]]
-    scores += [score for pair in pairs for score in (pair.co_label, pair.co_predicted)]
-    rankings = [Ranking.of(score[rows], correct) for score in scores]
-    statistics = [ranking.statistic("auroc") for ranking in rankings]
-    drawn = bootstrap(statistics, n_correct, n - n_correct, settings.resamples, settings.seed)
-    values = [ranking.value("auroc") for ranking in rankings]
-    return [
-        Resampled(
-            percentiles(values[at], drawn[at], n),
-            compare(values[at + 1], drawn[at + 1], values[0], drawn[0], n),
-            change,
-        )
-        for at, change in zip(range(1, len(scores), 2), means, strict=True)
-    ]
-
-
-def _finding(pair: PairScores, predictions: Predictions, drawn: Resampled) -> Finding:
-    rows = pair.ok & predictions.labelled
-    n_correct = int((rows & predictions.correct).sum())
-    scores = np.concatenate([pair.co_predicted[pair.ok], pair.co_label[rows]])
-    return Finding(
-        pair.method,
-        pair.operation,
-        pair.control,
-        int(pair.ok.sum()),
-        n_correct,
-        int(rows.sum()) - n_correct,
-        drawn.auroc_label,
-        drawn.compared,
-        float(np.abs(scores).max(initial=0.0)),
-    )
-
-
 def _method(
-    pair: PairScores, predictions: Predictions, drawn: Resampled, settings: Settings
+    pair: PairScores,
+    predictions: Predictions,
+    judgements: Judged,
+    settings: Settings,
 ) -> dict[str, Any]:
-    """One entry of ``methods``, the verdict aside."""
+    """One entry of ``methods``, its changes and conclusion aside."""
     rows = pair.ok & predictions.labelled
     correct, wrong = rows & predictions.correct, rows & ~predictions.correct
-    n, n_ok = int(rows.sum()), int(pair.ok.sum())
+    n_ok = int(pair.ok.sum())
     seeded = (settings.resamples, settings.seed)
     label = median_gap(pair.co_label[correct], pair.co_label[wrong], *seeded)
     predicted = median_gap(pair.co_predicted[correct], pair.co_predicted[wrong], *seeded)
-    right_after = int((pair.predicted_after[rows] == predictions.label[rows]).sum())
     completeness = np.abs(pair.completeness[pair.ok & np.isfinite(pair.completeness)])
-    compared, unknown = drawn.compared, Figure.unknown(n)
+    free, with_label = judgements[pair.name, False], judgements[pair.name, True]
     return {
         "method": pair.method,
         "operation": pair.operation,
+        "scale": pair.scale,
         "control": pair.control,
         "n": n_ok,
         "n_correct": int(correct.sum()),
@@ -215,14 +177,42 @@ def _method(
         "median_wrong": {"co_label": label[1].as_json(), "co_predicted": predicted[1].as_json()},
         "gap": label[2].as_json(),
         "gap_label_free": predicted[2].as_json(),
-        "auroc_label": drawn.auroc_label.as_json(),
-        "auroc_label_free": (compared.score if compared else unknown).as_json(),
-        "auroc_difference": (compared.difference if compared else unknown).as_json(),
-        "accuracy_before": share(int(correct.sum()), n).as_json(),
-        "accuracy_after": share(right_after, n).as_json(),
-        "delta_p_label": drawn.delta_p_label.as_json(),
-        "raised_share": share(int((pair.delta_p_label[rows] > 0).sum()), n).as_json(),
+        "auroc_label": with_label.figures["auroc"].as_json(),
+        "auroc_label_free": free.figures["auroc"].as_json(),
+        "auroc_difference": free.figures["difference"].as_json(),
+        "ks_label": with_label.figures["ks"].as_json(),
+        "within_label": with_label.figures["within"].as_json(),
+        **{name: figures for name, figures in free.as_json().items() if name != "auroc"},
+        "added": free.added_json(),
         "co_predicted": median(pair.co_predicted[pair.ok], *seeded).as_json(),
         "completeness_median": float(np.median(completeness)) if len(completeness) else None,
         "completeness_worst": float(completeness.max()) if len(completeness) else None,
     }
+
+
+def _indicator(
+    indicator: IndicatorScores,
+    score: Scored,
+    predictions: Predictions,
+    judgements: Judged,
+) -> dict[str, Any]:
+    """One entry of ``indicators``, its conclusion aside."""
+    judgement = judgements[score.name, False]
+    n_correct = int(predictions.correct[score.rows].sum())
+    return {
+        "indicator": indicator.indicator,
+        "n": int(indicator.ok.sum()),
+        "n_correct": n_correct,
+        "n_wrong": int(score.rows.sum()) - n_correct,
+        "n_failed": int((~indicator.ok).sum()),
+        "failures": indicator.failures,
+        **judgement.as_json(),
+        "auroc_difference": judgement.figures["difference"].as_json(),
+        "added": judgement.added_json(),
+    }
+
+
+def _curves(scored: Sequence[Scored], predictions: Predictions, labelled: Mask) -> dict[str, Any]:
+    scores = {name: (labelled, values[labelled]) for name, values in predictions.confidences.items()}
+    scores |= {one.name: (one.rows, one.label_free[one.rows]) for one in scored}
+    return curves(scores, predictions.correct)

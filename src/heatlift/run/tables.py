@@ -27,6 +27,8 @@ PREDICTIONS = pa.schema(
         ("entropy", pa.float64()),  # of the softmax, in nats
         ("energy", pa.float64()),  # -logsumexp(logits): low for confident images
         ("p_label", pa.float64()),  # softmax probability of the label
+        # log of the largest softmax probability at each of heatlift.temperature.TEMPERATURES
+        ("log_confidence_at", pa.list_(pa.float32())),
         ("status", pa.string()),
     ]
 )
@@ -37,12 +39,22 @@ SCORES = pa.schema(
         ("method", pa.string()),  # a method's or a control's name
         ("operation", pa.string()),  # add | multiply
         ("control", pa.bool_()),
+        ("scale", pa.float64()),  # the heatmap's largest absolute value when it was applied; null reads as 1
         ("co_label", pa.float64()),  # null without a label
         ("co_predicted", pa.float64()),
         ("delta_p_label", pa.float64()),  # softmax probability after minus before
         ("delta_p_predicted", pa.float64()),
         ("predicted_after", pa.int32()),
         ("completeness", pa.float64()),  # relative difference; DeepLift only
+        ("status", pa.string()),
+    ]
+)
+
+INDICATORS = pa.schema(
+    [
+        ("image", pa.string()),
+        ("indicator", pa.string()),  # its name as it was given
+        ("value", pa.float64()),  # high: probably correct
         ("status", pa.string()),
     ]
 )
@@ -127,6 +139,7 @@ AGREEMENT = pa.schema(
 SCHEMAS: Mapping[str, pa.Schema] = {
     "predictions": PREDICTIONS,
     "scores": SCORES,
+    "indicators": INDICATORS,
     "lift": LIFT,
     "evolutions": EVOLUTIONS,
     "undesirable": UNDESIRABLE,
@@ -135,11 +148,14 @@ SCHEMAS: Mapping[str, pa.Schema] = {
 
 
 TABLES: Mapping[str, tuple[str, ...]] = {
-    "audit": ("predictions", "scores"),
+    "audit": ("predictions", "scores", "indicators"),
     "lift": ("lift", "evolutions"),
     "undesirable": ("undesirable", "agreement"),
 }
 """The tables of each kind of run."""
+
+NEWER = ("indicators",)
+"""Tables that runs of earlier versions lack; read, they are empty."""
 
 
 def part_path(run: Path, table: str, shard: int) -> Path:
@@ -161,15 +177,18 @@ def parts(run: Path, table: str) -> set[int]:
 
 
 def read_table(run: Path, table: str, columns: Iterable[str] | None = None) -> pa.Table:
-    """All finished parts of a table as one, in the order of the shards.
+    """All finished parts of a table as one, in the order of the shards; columns that it lacks are null.
 
     Raises:
         HeatliftError: the folder has no part of this table, or a damaged one.
     """
     files = sorted((run / table).glob("part-*.parquet"))
+    names = list(columns) if columns is not None else None
+    if not files and table in NEWER:
+        empty = SCHEMAS[table].empty_table()
+        return empty if names is None else empty.select(names)
     if not files:
         raise HeatliftError(f"{run} has no {table} yet: is it the folder of a finished run?")
-    names = list(columns) if columns is not None else None
     return pa.concat_tables([_read_part(file, table, names) for file in files])
 
 

@@ -1,60 +1,109 @@
 """What the figures say, in words: one rule a function, stated in its docstring.
 
-The question is whether a heatmap's label-free score tells correct from wrong predictions better than
-plain confidence does. Each score is tested on its own; nothing is said of adding it to confidence.
+The question is whether a score that needs no label says anything about the correctness of a prediction that
+plain confidence does not say already.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from heatlift.comparison import Comparison
+from heatlift.added_value import Added
 from heatlift.run.evidence import (
     ENOUGH,
     NO_LABELS,
-    SIGNIFICANT,
     ZERO_TOLERANCE,
+    Code,
     Finding,
+    adding_control,
     broken_findings,
     corrected,
     discoveries,
     equalling_control,
-    telling_control,
     too_few,
     unchanged,
 )
 from heatlift.statistics import Figure
 
+OPEN = 0.02
+"""A gain in AUROC that is worth a mention where it can't be excluded."""
 
-def method_verdict(finding: Finding, findings: Sequence[Finding]) -> str:
-    """A method's label-free score beside plain confidence, and whether its gap is the label's.
+
+def code(finding: Finding, findings: Sequence[Finding]) -> Code:
+    """The verdict of one score in one word."""
+    if finding.control:
+        broken = unchanged(finding) and finding.largest_co > ZERO_TOLERANCE
+        return "broken" if broken else "control"
+    if finding.too_few == NO_LABELS:
+        return "no_labels"
+    if finding.too_few:
+        return "too_few"
+    if any(one is finding for one in discoveries(findings)):
+        return "adds"
+    if finding.seems_to_add and adding_control(findings, finding.operation) is not None:
+        return "control_too"
+    return "nothing"
+
+
+def verdict(finding: Finding, findings: Sequence[Finding]) -> str:
+    """What one method's or indicator's score says beside plain confidence, and whose its gap is.
 
     - Too few images, or no labels: says so, nothing else.
-    - Its intervals say more, but a control's under the same operation do, too (`telling_control`): "tells
-      more ..., but so does the control".
-    - Among `discoveries`: "tells more than confidence does". Where only the uncorrected intervals say
-      so: "tells no more", with the p-value that says otherwise.
-    - The difference's interval lies below 0 read forward and backward: "tells less".
-    - Otherwise: "tells no more".
+    - Its gain seems real, but a control's does, too (`adding_control`): "adds ..., but so does the control".
+    - Among `discoveries`: "adds: AUROC +0.03 [0.01, 0.05]". Where that is gone beside the classifier's
+      other signals, or beside the predicted class or the label, it says so.
+    - Otherwise: "says nothing beyond confidence here", with the gain; with the p-value where only the
+      correction for many looks speaks against it, and with what can't be excluded where that is 0.02 or more.
     - If its score with the label separates correct from wrong (interval excludes 0.5): where a control
       does so as well (`equalling_control`), "the gap is the label's"; otherwise, where the label-free
       score does not separate on the same side, "the gap needs the label".
     """
-    compared = finding.compared
-    few = finding.too_few
-    if few or compared is None:
+    few, added = finding.too_few, finding.beside_confidence
+    if few or added is None:
         return few or NO_LABELS
-    told = _told(finding.name, compared, corrected(findings), telling_control(findings, finding.operation))
-    return told + _gap_aside(finding, compared, findings)
+    return _told(finding, added, findings) + _gap_aside(finding, findings)
 
 
-def _gap_aside(finding: Finding, compared: Comparison, findings: Sequence[Finding]) -> str:
+def _told(finding: Finding, added: Added, findings: Sequence[Finding]) -> str:
+    p, gain = corrected(findings), gain_text(added.auroc)
+    kind = code(finding, findings)
+    if kind == "adds":
+        return f"adds: AUROC {gain}{_limits(finding)}"
+    if kind == "control_too":
+        control = adding_control(findings, finding.operation)
+        other = control.beside_confidence if control else None
+        assert control is not None
+        assert other is not None
+        return (
+            f"adds AUROC {gain}, but so does the control {control.method} ({gain_text(other.auroc)}): "
+            "not the heatmap's doing"
+        )
+    told = f"says nothing beyond confidence here: AUROC {gain}"
+    if finding.seems_to_add:
+        return f"{told}, p = {p[finding.name]:.2g} after correction for {len(p)} looks"
+    if added.auroc.high is not None and added.auroc.high >= OPEN:
+        return f"{told}; up to +{added.auroc.high:.2f} can't be excluded"
+    return told
+
+
+def _limits(finding: Finding) -> str:
+    """Beside what else the gain is gone."""
+    named = {
+        "signals": "the classifier's other signals",
+        "predicted_class": "the predicted class",
+        "label": "the true class",
+    }
+    gone = [words for design, words in named.items() if finding.adds_beside(design) is False]
+    return f", but not beside {' or '.join(gone)}" if gone else ""
+
+
+def _gap_aside(finding: Finding, findings: Sequence[Finding]) -> str:
     """Whose the gap between correct and wrong images is, where there is one."""
-    label, free = finding.auroc_label, compared.score
-    if not label.excludes(0.5):
+    label, free = finding.auroc_label, finding.auroc
+    if label is None or not label.excludes(0.5):
         return ""
     control = equalling_control(finding, findings)
-    if control is not None:
+    if control is not None and control.auroc_label is not None:
         return (
             f"; the gap is the label's: {control.method} shows it too (AUROC {_number(control.auroc_label)})"
         )
@@ -63,33 +112,12 @@ def _gap_aside(finding: Finding, compared: Comparison, findings: Sequence[Findin
     return f"; the gap needs the label (AUROC {_number(label)} with it)"
 
 
-def _told(name: str, compared: Comparison, p: dict[str, float], control: Finding | None) -> str:
-    if compared.tells_more and control is not None:
-        return (
-            f"tells more than confidence does{_aside(compared)}: {_gain(compared)}; but so does the control "
-            f"{control.method}: it is not the heatmap's doing"
-        )
-    if compared.tells_more and p[name] < SIGNIFICANT:
-        return f"tells more than confidence does{_aside(compared)}: {_gain(compared)}"
-    if compared.tells_more:
-        return (
-            f"tells no more than confidence does: {_gain(compared)}{_aside(compared)}, "
-            f"but p = {p[name]:.2g} (Holm, {len(p)} tested)"
-        )
-    less = compared.difference.below(0) and compared.difference_reversed.below(0)
-    backward = f" ({_number(compared.read)} read backwards)" if compared.backward else ""
-    return (
-        f"tells {'less' if less else 'no more'} than confidence does: "
-        f"AUROC {_number(compared.score)}{backward} against {_number(compared.baseline)}"
-    )
-
-
 def control_verdict(finding: Finding) -> str:
     """What a control shows.
 
     - zero, added, changes no pixel: every CO score must be 0, to 1e-6, or the audit itself is broken.
     - The others: whether the label alone separates correct from wrong (auroc_label's interval excludes
-      0.5), and whether the label-free score tells more than confidence does, uncorrected.
+      0.5), and whether the label-free score seems to add to confidence, uncorrected.
     """
     if finding.n and unchanged(finding):
         if finding.largest_co > ZERO_TOLERANCE:
@@ -98,26 +126,28 @@ def control_verdict(finding: Finding) -> str:
                 f"{finding.largest_co:.3g} where it must be 0; trust no figure here"
             )
         return "control: CO is 0, as it must be for an unchanged image"
-    few = finding.too_few
-    if few or finding.compared is None:
+    few, label, added = finding.too_few, finding.auroc_label, finding.beside_confidence
+    if few or label is None or added is None:
         return f"control: {few or NO_LABELS}"
-    shown = _number(finding.auroc_label)
-    if finding.auroc_label.excludes(0.5):
+    shown = _number(label)
+    if label.excludes(0.5):
         shown = f"separates with the label at AUROC {shown}; so the label alone makes a gap"
     else:
         shown = f"does not separate with the label (AUROC {shown})"
-    if finding.tells_more:
-        shown += "; without it, tells more than confidence does, so such a result says little for a heatmap"
+    if finding.seems_to_add:
+        shown += (
+            f"; without it, adds to confidence (AUROC {gain_text(added.auroc)}), so such a result says "
+            "little for a heatmap"
+        )
     return f"control: {shown}"
 
 
 def audit_verdict(findings: Sequence[Finding], n_ok: int, n_correct: int, n_wrong: int) -> str:
-    """Whether any heatmap here says more about correctness than plain confidence, for the whole audit.
+    """Whether any score here says more about correctness than plain confidence does, for the whole audit.
 
     A zero control with a CO score other than 0 overrules everything. Then come no usable image, no
-    labels, too few images, and no method. Otherwise a method is named as saying more only if it is
-    among `discoveries`; the best one is that with the highest AUROC, in the direction in which it is
-    read.
+    labels, too few images, and no score. Otherwise a score is named as adding only if it is among
+    `discoveries`; the best one is that with the largest gain.
     """
     broken = broken_findings(findings)
     if broken:
@@ -138,37 +168,54 @@ def audit_verdict(findings: Sequence[Finding], n_ok: int, n_correct: int, n_wron
             f"{few[0].upper()}{few[1:]}: comparing heatmaps with plain confidence takes at least {ENOUGH} "
             "wrong and as many correct images."
         )
-    tested = corrected(findings)
-    if not tested:
-        return "No heatmap method could be compared with plain confidence: none has enough usable images."
-    kept = discoveries(findings)
-    named = kept or {one.name: one.compared for one in findings if one.compared and one.name in tested}
-    name, best = max(named.items(), key=lambda item: item[1].read.value or 0.0)
-    own = f"{_interval(best.read)}{_aside(best)}"
-    confidence = _interval(best.baseline)
+    gains = {
+        one.name: (one, one.beside_confidence)
+        for one in findings
+        if not one.control and one.beside_confidence is not None
+    }
+    if not gains:
+        return "No score could be compared with plain confidence: none has enough usable images."
+    return _found(findings, gains)
+
+
+def _found(findings: Sequence[Finding], gains: Mapping[str, tuple[Finding, Added]]) -> str:
+    kept, tested = discoveries(findings), len(corrected(findings))
     if kept:
+        best, added = gains[kept[0].name]
+        others = f" ({', '.join(one.name for one in kept[1:4])})" if len(kept) > 1 else ""
         return (
-            f"{len(kept)} of {len(tested)} label-free scores tested were found to say more about correctness "
-            f"than plain confidence does (AUROC {confidence}): {name}, the best, has {own}, {_gain(best)}. "
-            "Each was tested on its own; whether it only tells the predicted classes apart was not tested."
+            f"{len(kept)} of {tested} scores say something about correctness that plain confidence does not: "
+            f"{best.name}{', the best,' if len(kept) > 1 else ''} raises the AUROC from "
+            f"{added.auroc_before:.2f} to {added.auroc_after:.2f} ({gain_text(added.auroc)})"
+            f"{_limits(best)}{others and '; also' + others}."
         )
-    control = telling_control(findings, name.rpartition("/")[2])
-    if best.tells_more and control is not None and control.compared is not None:
+    best, added = max(gains.values(), key=lambda pair: pair[1].auroc.value or 0.0)
+    control = adding_control(findings, best.operation)
+    confidence = _interval(best.confidence)
+    what = "heatmap" if all(one.operation for one in findings) else "heatmap or indicator"
+    if best.seems_to_add and control is not None and control.beside_confidence is not None:
         return (
-            "No heatmap here was found to say more about correctness than plain confidence does that a "
-            f"control does not say as well: {name} has AUROC {own} against {confidence}, but so has "
-            f"{control.name}, which explains nothing ({_interval(control.compared.read)}). Where the errors "
-            "fall in few classes, such a score may tell the classes apart."
+            f"No {what} here says anything about correctness beyond plain confidence that a control does not "
+            f"say as well: {best.name} changes the AUROC of confidence, {confidence}, by "
+            f"{gain_text(added.auroc)}, but {control.name}, which explains nothing, by "
+            f"{gain_text(control.beside_confidence.auroc)}."
         )
+    doubt = ""
+    if best.seems_to_add:
+        doubt = f", p = {corrected(findings)[best.name]:.2g} after correction for {tested} looks"
     return (
-        "No heatmap here was found to say more about correctness than plain confidence does: confidence "
-        f"has AUROC {confidence}; the best label-free score of {len(tested)} tested, {name}, has {own}. "
-        "Each was tested on its own, not added to confidence."
+        f"No {what} here says anything about correctness beyond plain confidence: confidence alone has AUROC "
+        f"{confidence}, and the best of {tested} scores, {best.name}, changes that by "
+        f"{gain_text(added.auroc)}{doubt}."
     )
 
 
-def _aside(compared: Comparison) -> str:
-    return " read backwards (a low score means correct)" if compared.backward else ""
+def gain_text(gain: Figure) -> str:
+    """``+0.03 [0.01, 0.05]``, with a third decimal where two would hide it."""
+    if gain.value is None or gain.low is None or gain.high is None:
+        return "unknown"
+    places = 3 if min(abs(gain.low), abs(gain.value), abs(gain.high)) < 0.01 else 2
+    return f"{gain.value:+.{places}f} [{gain.low:.{places}f}, {gain.high:.{places}f}]"
 
 
 def _number(figure: Figure) -> str:
@@ -177,10 +224,3 @@ def _number(figure: Figure) -> str:
 
 def _interval(figure: Figure) -> str:
     return f"{figure.value:.2f} [{figure.low:.2f}, {figure.high:.2f}]"
-
-
-def _gain(compared: Comparison) -> str:
-    """With a third decimal where two would hide it."""
-    gain = compared.gain
-    places = 3 if min(abs(gain.low or 0), abs(gain.value or 0)) < 0.01 else 2
-    return f"{gain.value:+.{places}f} [{gain.low:.{places}f}, {gain.high:.{places}f}]"
