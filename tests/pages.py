@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from html.parser import HTMLParser
 
+from heatlift.report.pages import Page
+from heatlift.report.questions import Question
+
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)> \"'</title></style>{{0}} $x^2$\n& 漢字 🙂"
 VOID = {"meta", "br", "img", "input", "wbr"}
 
@@ -41,3 +44,8 @@ class Elements(HTMLParser):
 
     def tags(self) -> Counter[str]:
         return Counter(tag for tag, _ in self.elements)
+
+
+def asked(page: Page, identity: str) -> Question:
+    """One of an audit's questions."""
+    return {question.identity: question for question in page.questions}[identity]

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from heatlift.report.summary import Audit, Known, MethodSummary, read_audit
 from heatlift.report.wording import clean, interval, number
 from heatlift.run.tables import read_table
 from lift_runs import write_lift_run
-from pages import EVIL, Elements
+from pages import EVIL, Elements, asked
 from runs import Invented, write_example, write_run
 from undesirable_runs import InventedMasks, write_undesirable_run
 
@@ -111,16 +111,17 @@ def test_a_page_has_every_part(run: Path) -> None:
         "Wrong": "40",
         "Failed": "2",
     }
-    assert [plate.identity for plate in page.lead] == ["auroc", "closer"]
-    assert len(page.boxplots) == 4  # two operations, with the label and without
-    assert [choice.name for choice in page.choices if choice.control] == [
+    assert [plate.identity for plate in page.lead] == ["added", "closer"]
+    assert [question.identity for question in page.questions] == ["telling", "scores", "classes", "helping"]
+    assert len(asked(page, "scores").plates) == 4  # two operations, with the label and without
+    assert {choice.name for choice in page.choices if choice.control} == {
         "zero/add",
         "zero/multiply",
         "noise/add",
         "noise/multiply",
-    ]
+    }
     assert len(page.methods.rows) == 8
-    assert page.baselines.rows[0].cells[0].text == "confidence"
+    assert asked(page, "telling").tables[0][1].rows[0].cells[0].text == "confidence"
     assert [(f.where, f.images) for f in page.failures] == [("the image itself", "2")]
     assert page.examples[0].predicted == "cat"
     assert page.examples[0].label == "owl"
@@ -165,11 +166,13 @@ def test_small_numbers_are_not_printed_as_zero() -> None:
 
 
 def method(name: str, label_free: Known, difference: Known, control: bool = False) -> MethodSummary:
-    unknown: dict[str, Any] = dict.fromkeys(MethodSummary.__dataclass_fields__)
+    unknown: dict[str, Any] = {
+        field.name: None for field in fields(MethodSummary) if field.default is MISSING
+    }
     known = {"name": name, "operation": "add", "control": control, "n": 100, "n_failed": 0, "failures": {}}
-    return MethodSummary(
-        **(unknown | known | {"auroc_label_free": label_free, "auroc_difference": difference})
-    )
+    told = {"auroc_label_free": label_free, "auroc_difference": difference}
+    parts = {"figures": {}, "added": {}, "improvement": {}}
+    return MethodSummary(**(unknown | known | told | parts))
 
 
 def audit(*methods: MethodSummary, wrong: int = 50) -> Audit:
@@ -208,6 +211,15 @@ def test_a_control_never_counts_as_a_heatmap_in_the_title() -> None:
     control = method("noise", Known(0.95, 0.9, 1.0, 150), Known(0.15, 0.1, 0.2, 150), control=True)
     heatmap = method("a", Known(0.6, 0.5, 0.7, 150), Known(-0.2, -0.3, -0.1, 150))
     assert auroc_title(audit(control, heatmap)).startswith("No heatmap")
+
+
+def test_a_control_as_good_as_the_best_heatmap_is_named_beside_it() -> None:
+    heatmap = method("a", Known(0.9, 0.85, 0.95, 150), Known(0.1, 0.05, 0.15, 150))
+    control = method("noise", Known(0.12, 0.1, 0.2, 150), Known(-0.68, -0.7, -0.6, 150), control=True)
+    weak = method("image", Known(0.6, 0.5, 0.7, 150), Known(-0.2, -0.3, -0.1, 150), control=True)
+    ending = "confidence has 0.80, and the control noise/add read backwards 0.88"
+    assert auroc_title(audit(heatmap, weak, control)).endswith(ending)
+    assert auroc_title(audit(heatmap, weak)).endswith("confidence has 0.80")
 
 
 # The page as a file
@@ -389,10 +401,10 @@ def test_without_labels_nothing_speaks_of_correct_and_wrong(tmp_path: Path) -> N
     write_example(run, 0, ("saliency",), label=-1)
     page = build_page(run)
     assert page.lead == ()
-    assert page.baselines is None
-    assert page.baseline_plate is None
-    assert len(page.boxplots) == 2
-    assert {kind for plate in page.boxplots for row in plate.content.rows for kind in row.boxes} == {"all"}
+    assert [question.identity for question in page.questions] == ["scores"]
+    boxplots = asked(page, "scores").plates
+    assert len(boxplots) == 2
+    assert {kind for plate in boxplots for row in plate.content.rows for kind in row.boxes} == {"all"}
     assert "Median CO score" in [column.title for column in page.methods.columns]
     assert not [column.title for column in page.methods.columns if "AUROC" in column.title]
     assert "no labels" in report(run)
@@ -402,12 +414,11 @@ def test_without_labels_nothing_speaks_of_correct_and_wrong(tmp_path: Path) -> N
 def test_with_few_errors_no_title_claims_anything(tmp_path: Path, wrong: int) -> None:
     run = write_run(tmp_path / "run", Invented(wrong=wrong))
     page = build_page(run)
-    titles = [plate.title for plate in (*page.lead, *page.boxplots)]
-    titles += [plate.title for choice in page.choices for plate in choice.plates]
-    assert not [
-        title for title in titles if "above" in title or "needs the label" in title or "No heatmap" in title
-    ]
-    assert len(svgs(report(run))) == len(titles) + (page.baseline_plate is not None)
+    shown = [plate for question in page.questions for plate in question.plates]
+    shown += [*page.lead, *(plate for choice in page.choices for plate in choice.plates)]
+    claims = ("above", "needs the label", "No heatmap", "adds", "Among the surest", "highest", "the best")
+    assert not [plate.title for plate in shown if any(claim in plate.title for claim in claims)]
+    assert len(svgs(report(run))) == len(shown)
 
 
 def test_a_run_in_which_every_image_failed(tmp_path: Path) -> None:
@@ -423,23 +434,24 @@ def test_one_image_alone(tmp_path: Path) -> None:
 def test_one_operation_and_no_controls(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", Invented(controls=(), operations=("add",)))
     page = build_page(run)
-    assert len(page.boxplots) == 2
-    assert "control" not in page.boxplots[0].title
+    boxplots = asked(page, "scores").plates
+    assert len(boxplots) == 2
+    assert "control" not in boxplots[0].title
     assert report(run)
 
 
 def test_a_wide_spread_gets_a_logarithmic_axis_that_says_so(tmp_path: Path) -> None:
     wide = write_run(tmp_path / "wide", Invented(spread=1000))
-    plates = build_page(wide).boxplots
+    plates = asked(build_page(wide), "scores").plates
     assert all(plate.content.axis.linear for plate in plates)
     assert "logarithmic beyond" in draw(plates[0])
     near = build_page(write_run(tmp_path / "near"))
-    assert not any(plate.content.axis.linear for plate in near.boxplots)
+    assert not any(plate.content.axis.linear for plate in asked(near, "scores").plates)
 
 
 def test_both_sides_of_an_operation_share_their_axis(run: Path) -> None:
     add_label, add_free, multiply_label, multiply_free = (
-        plate.content.axis for plate in build_page(run).boxplots
+        plate.content.axis for plate in asked(build_page(run), "scores").plates
     )
     assert add_label == add_free
     assert multiply_label == multiply_free
@@ -449,9 +461,12 @@ def test_many_methods_are_cut_in_figures_and_kept_in_the_table(tmp_path: Path) -
     methods = tuple(f"method_{i}" for i in range(45))
     run = write_run(tmp_path / "run", Invented(images=70, wrong=30, methods=methods, operations=("add",)))
     page = build_page(run)
-    assert isinstance(page.lead[0].content, Dots)
-    assert len(page.lead[0].content.rows) == 40
-    assert "first 40 of 47" in page.lead[0].caption
+    auroc = asked(page, "telling").plates[0]
+    assert isinstance(auroc.content, Dots)
+    for plate in (page.lead[0], auroc):
+        assert len(plate.content.rows) == 40
+        assert {row.name for row in plate.content.rows if row.control} == {"zero", "noise"}
+        assert "40 of 47 are drawn" in plate.caption
     assert len(page.methods.rows) == 47
 
 

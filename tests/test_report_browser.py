@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,19 @@ from undesirable_runs import InventedMasks, write_undesirable_run
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
-METHODS = ("saliency", "input_x_gradient", "captum:IntegratedGradients", "deeplift")
+METHODS = ("saliency", "captum:IntegratedGradients", "deeplift", "layer_gradcam@stem", "layer_gradcam@late")
+STAGES = [
+    {"method": f"layer_gradcam@{layer}", "base": "layer_gradcam", "layer": layer, "size": [side, side]}
+    for layer, side in (("stem", 112), ("late", 7))
+]
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run = write_run(tmp_path_factory.mktemp("run"), Invented(methods=METHODS))
+    like = Invented(
+        methods=METHODS, scales=(0.1, 1.0), indicators=("laboratory.tests:good",), run={"stages": STAGES}
+    )
+    run = write_run(tmp_path_factory.mktemp("run"), like)
     for number in range(2):
         write_example(run, number, (*METHODS, "zero", "noise"))
     return write_report(run)
@@ -271,11 +279,58 @@ def test_without_scripts_the_last_step_stands(browser: Any, lift_path: Path) -> 
 def test_without_scripts_everything_is_there(browser: Any, path: Path) -> None:
     page = browser.new_page(java_script_enabled=False)
     page.goto(path.as_uri())
-    assert page.locator(".choice svg:visible").count() == 2 * 2 * (len(METHODS) + 2)
+    assert page.locator(".choice svg:visible").count() == 3 * 2 * (len(METHODS) + 2)
     assert page.locator("#chooser:visible").count() == 0
     assert page.locator("thead button").count() == 0
-    assert page.locator("#methods tbody tr:visible").count() == 2 * (len(METHODS) + 2)
+    assert page.locator("#methods tbody tr:visible").count() == 2 * 2 * (len(METHODS) + 2)
     page.close()
+
+
+def test_a_folded_table_opens_and_sorts_by_keyboard(visit: Visit) -> None:
+    table = visit.page.locator("#added-values")
+    assert not table.is_visible()
+    visit.page.locator("details", has=table).locator("summary").focus()
+    visit.page.keyboard.press("Enter")
+    assert table.is_visible()
+    visit.page.keyboard.press("Tab")  # what scrolls
+    visit.page.keyboard.press("Tab")
+    visit.page.keyboard.press("Enter")
+    names = table.locator("tbody th").all_inner_texts()
+    assert names == sorted(names, key=str.casefold)
+
+
+def test_tab_goes_down_the_page(visit: Visit) -> None:
+    """What can be reached by keyboard is reached from top to bottom, the navigation first."""
+    places = []
+    for _ in range(30):
+        visit.page.keyboard.press("Tab")
+        places.append(
+            visit.page.evaluate(
+                "e => [(e = document.activeElement).tagName, e.getBoundingClientRect().top + scrollY]"
+            )
+        )
+    assert [tag for tag, _ in places[:11]] == ["A"] * 11
+    regions = [round(top) for _, top in places]
+    assert all(after >= before - 40 for before, after in pairwise(regions))
+
+
+def test_every_link_of_the_navigation_leads_to_a_heading_in_sight(visit: Visit) -> None:
+    for link in visit.page.locator("nav a").all():
+        link.click()
+        heading = visit.page.locator(":target")
+        top = heading.evaluate("e => e.getBoundingClientRect().top")
+        assert -1 <= top < 900
+        assert heading.evaluate("e => e.tagName") == "H2"
+
+
+def test_on_paper_every_heatmap_is_shown_closely(browser: Any, path: Path) -> None:
+    visit = Visit(browser, path)
+    assert visit.page.locator(".choice:visible").count() == 1
+    visit.page.emulate_media(media="print")
+    visit.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert visit.page.locator(".choice:visible").count() == 2 * (len(METHODS) + 2)
+    assert visit.page.locator("#added-values").is_visible()
+    visit.page.close()
 
 
 @pytest.mark.parametrize("width", [400, 700, 1400])

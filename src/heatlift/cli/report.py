@@ -1,4 +1,4 @@
-"""``heatlift report``: a run as one HTML file."""
+"""``heatlift report``: a run, or several audits beside each other, as one HTML file or in another form."""
 
 from __future__ import annotations
 
@@ -9,15 +9,34 @@ import typer
 
 
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...", help="The folder of a finished run, or of several audits to compare."
+        ),
+    ],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where to write it. [RUN/report.html]")
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="PATH",
+            help="Where to write it; folders on the way are created. Needed for several runs. "
+            "[RUN/report.FORMAT, RUN/figures]",
+        ),
     ] = None,
+    form: Annotated[
+        str, typer.Option("--format", metavar="html|csv|json|md|figures", help="What to write.")
+    ] = "html",
 ) -> None:
     """Write a run's report: one HTML file that opens without a network connection.
 
-    Example: heatlift report runs/first --out first.html
-    """
-    from heatlift.report import write_report
+    Several audits of the same images are compared, each to the first: heatlift report runs/a runs/b --out
+    both.html. --format csv, json and md write the figures as rows, as one document and as a text; --format
+    figures writes every figure as SVG and PDF into a folder.
 
-    print(f"report: {write_report(run, out)}")
+    Example: heatlift report runs/first --format figures --out figures/first
+    """
+    from heatlift.report import export
+
+    print(f"{'report' if form == 'html' else form}: {export(runs, form, out)}")

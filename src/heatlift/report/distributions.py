@@ -78,16 +78,19 @@ class Axis:
     decades: float = 1.0
 
 
-def read_distributions(run: Path) -> tuple[dict[tuple[str, str], Scores], Distribution | None]:
-    """Scores per (method, operation), and plain confidence; rows that failed carry no figures and drop out.
+def read_distributions(
+    run: Path, scale: float = 1.0
+) -> tuple[dict[tuple[str, str], Scores], Distribution | None]:
+    """Scores per (method, operation) at a scale, and plain confidence; rows that failed drop out.
 
-    A method of which every row failed has no entry.
+    A method of which every row failed has no entry. A row that names no scale is at 1.
 
     Raises:
         HeatliftError: a table is missing.
     """
     predictions = read_table(run, "predictions", ["image", "correct", "confidence"])
-    scores = read_table(run, "scores", ["image", "method", "operation", "co_label", "co_predicted"])
+    scores = read_table(run, "scores", ["image", "method", "operation", "scale", "co_label", "co_predicted"])
+    scores = scores.filter(pc.equal(pc.fill_null(scores["scale"], 1.0), scale))
     correct = _floats(predictions["correct"])
     places = pc.index_in(scores["image"], value_set=predictions["image"].combine_chunks())
     kinds = np.append(correct, np.nan)[places.fill_null(-1).to_numpy()]

@@ -9,10 +9,21 @@ from collections.abc import Sequence
 
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
-from heatlift.report import interval_figures, lift_figures, marks
+from heatlift.report import curve_figures, group_figures, interval_figures, lift_figures, marks
 from heatlift.report.distributions import Kind
 from heatlift.report.marks import COLOUR
-from heatlift.report.plate import Boxes, Cloud, Curves, Dots, Hills, Intervals, Plate
+from heatlift.report.plate import (
+    Boxes,
+    Cloud,
+    Curves,
+    Dots,
+    Groups,
+    Hills,
+    Intervals,
+    Plate,
+    Risks,
+    Scales,
+)
 from heatlift.report.scales import score_axis, tick
 from heatlift.report.svg import INK, MUTED, RULE, SMALL, Drawing, drawing
 from heatlift.report.wording import shorten, value_text
@@ -37,13 +48,19 @@ def draw(plate: Plate) -> str:
             return lift_figures.cloud(content, plate.identity, plate.alt)
         case Intervals() as content:
             return interval_figures.intervals(content, plate.identity, plate.alt)
+        case Groups() as content:
+            return group_figures.groups(content, plate.identity, plate.alt)
+        case Risks() as content:
+            return curve_figures.risks(content, plate.identity, plate.alt)
+        case Scales() as content:
+            return curve_figures.scales(content, plate.identity, plate.alt)
 
 
 def _dots(content: Dots, identity: str, alt: str) -> str:
     """Dots with intervals on an axis from 0 to 1; the reference is a line with its interval as a band."""
     rows = content.rows
     noted = any(row.note for row in rows)
-    left, top = 190.0 if noted else 110.0, 48.0 if content.legend else 24.0
+    left, top = 204.0 if noted else 110.0, 48.0 if content.legend else 24.0
     middles, bottom = marks.middles([row.control for row in rows], 19.5 if noted else 28.0)
     with drawing(WIDTH, top + bottom + FOOT) as d:
         axes = d.panel(left, top, WIDTH - left - RIGHT, bottom)
@@ -51,11 +68,13 @@ def _dots(content: Dots, identity: str, alt: str) -> str:
         axes.xaxis.set_major_locator(FixedLocator([0, 0.25, 0.5, 0.75, 1]))
         axes.xaxis.set_major_formatter(FuncFormatter(tick))
         marks.chance(axes, content.reference)
-        axes.hlines(middles, -0.02, 1.02, color=RULE, linewidth=0.6, alpha=0.6, zorder=0)
+        marks.across(
+            axes, [(m, -0.02, 1.02) for m in middles], color=RULE, linewidth=0.6, alpha=0.6, zorder=0
+        )
         for row, middle in zip(rows, middles, strict=True):
             marks.dots(axes, row, middle)
-            d.write(122, top + middle, d.name(shorten(row.note, 9)), color=MUTED, size=SMALL)
-        marks.names(d, rows, middles, top, 16)
+            d.write(136, top + middle, d.name(shorten(row.note, 9)), color=MUTED, size=SMALL)
+        marks.names(d, rows, middles, top, 16 if noted else 14)
         if content.legend:
             marks.legend(d, [(words, INK, "o") for words in content.legend], 0)
         return d.svg(identity, alt)

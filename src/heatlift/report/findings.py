@@ -17,8 +17,8 @@ DONE = {"add": "Added", "multiply": "Multiplied"}
 
 
 def name_of(method: MethodSummary) -> str:
-    """``saliency/add``, as the verdicts write it."""
-    return f"{method.name}/{method.operation}"
+    """``saliency/add``, as the verdicts write it; ``saliency/add x0.3`` at another scale than 1."""
+    return method.label
 
 
 def enough(audit: Audit) -> bool:
@@ -34,7 +34,7 @@ def auroc_title(audit: Audit) -> str:
             f"({audit.count('correct'):,} correct, {audit.count('wrong'):,} wrong)"
         )
     plain = audit.confidence
-    scored = [m for m in audit.methods if not m.control and m.auroc_label_free is not None]
+    scored = [m for m in audit.shown if not m.control and m.auroc_label_free is not None]
     if not scored or plain is None:
         return "How well confidence and the controls tell correct from wrong"
     best, shown = max(scored, key=_read), value_text(plain, 2)
@@ -42,7 +42,7 @@ def auroc_title(audit: Audit) -> str:
         return f"No heatmap tells correct from wrong better than confidence does (AUROC {shown})"
     told = f"{name_of(best)}{_aside(best)}, has AUROC {_read(best):.2f}"
     if _clearly(best, plain):
-        return f"The best heatmap, {told}; confidence has {shown}"
+        return f"The best heatmap, {told}; confidence has {shown}{_as_good(audit, best, plain)}"
     return (
         f"No heatmap tells correct from wrong clearly better than confidence does (AUROC {shown}): "
         f"the best, {told}"
@@ -54,7 +54,7 @@ def backwards_note(audit: Audit) -> str:
     plain = audit.confidence
     if plain is None or not enough(audit):
         return ""
-    low = [m for m in audit.methods if m.auroc_label_free and 1 - m.auroc_label_free.value > plain.value]
+    low = [m for m in audit.shown if m.auroc_label_free and 1 - m.auroc_label_free.value > plain.value]
     if not low:
         return ""
     best = max(low, key=_read)
@@ -99,22 +99,14 @@ def panel_title(audit: Audit, methods: Sequence[MethodSummary], operation: str, 
     aurocs = [m.auroc_label if with_label else m.auroc_label_free for m in methods]
     if not any(aurocs):
         gains = [m.co_predicted is not None and m.co_predicted.above(0) for m in methods]
-        return f"{means}: the median image’s prediction gains beyond doubt for {_tally(methods, gains)}"
+        return f"{means}: the median image’s prediction gains beyond doubt for {tally(methods, gains)}"
     if not enough(audit):
         return f"{means}: too few images to compare correct with wrong"
     above = [auroc is not None and auroc.above(0.5) for auroc in aurocs]
     below = [auroc is not None and auroc.below(0.5) for auroc in aurocs]
     if sum(above) >= sum(below):
-        return f"{means}: correct scores above wrong for {_tally(methods, above)}"
-    return f"{means}: wrong scores above correct for {_tally(methods, below)}"
-
-
-def baseline_title(audit: Audit) -> str:
-    """How well the classifier's own signals tell correct from wrong."""
-    known = (figures.get("auroc") for figures in audit.baselines.values())
-    shown = [f"{value:.2f}" for value in sorted(figure.value for figure in known if figure is not None)]
-    reach = shown[0] if shown[0] == shown[-1] else f"{shown[0]} to {shown[-1]}"
-    return f"The classifier’s own signals tell correct from wrong with AUROC {reach}"
+        return f"{means}: correct scores above wrong for {tally(methods, above)}"
+    return f"{means}: wrong scores above correct for {tally(methods, below)}"
 
 
 def distribution_alt(what: str, distribution: Distribution) -> str:
@@ -125,7 +117,7 @@ def distribution_alt(what: str, distribution: Distribution) -> str:
     return f"{what}: {', '.join(parts)}"
 
 
-def _tally(methods: Sequence[MethodSummary], hits: Sequence[bool]) -> str:
+def tally(methods: Sequence[MethodSummary], hits: Sequence[bool]) -> str:
     """``5 of 6 heatmaps and 1 of 4 controls``."""
     parts = []
     for noun, control in (("heatmap", False), ("control", True)):
@@ -141,6 +133,15 @@ def _value(figure: Known | None) -> float:
 
 def _aside(method: MethodSummary) -> str:
     return " read backwards" if _value(method.auroc_label_free) < 0.5 else ""
+
+
+def _as_good(audit: Audit, best: MethodSummary, plain: Known) -> str:
+    """The best control under the same operation, where it too is above confidence; empty otherwise."""
+    controls = [m for m in audit.shown if m.control and m.operation == best.operation and m.auroc_label_free]
+    control = max(controls, key=_read, default=None)
+    if control is None or _read(control) <= plain.value:
+        return ""
+    return f", and the control {name_of(control)}{_aside(control)} {_read(control):.2f}"
 
 
 def _clearly(method: MethodSummary, plain: Known) -> bool:

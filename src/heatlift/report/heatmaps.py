@@ -13,10 +13,14 @@ from PIL import Image
 
 from heatlift.errors import HeatliftError
 from heatlift.report.pictures import fit, uri
+from heatlift.report.selection import evenly
 from heatlift.report.wording import clean, number, shorten
 
 MOST = 12
 """Examples in a report; a run may keep more."""
+
+MOST_PICTURES = 168
+"""Pictures of all examples together: where each has very many heatmaps, fewer images are shown."""
 
 SIDE = 136
 """The longer side of a picture in the page, in pixels."""
@@ -64,12 +68,18 @@ class Example:
 
 
 def read_examples(run: Path, classes: Sequence[str] | None) -> tuple[Example, ...]:
-    """The first twelve of RUN/examples; none where the folder is missing.
+    """Up to twelve of RUN/examples, wrong predictions first; none where the folder is missing.
 
     Raises:
         HeatliftError: an example cannot be read.
     """
-    return tuple(_example(path, classes) for path in sorted((run / "examples").glob("[!.]*.npz"))[:MOST])
+    paths = sorted((run / "examples").glob("[!.]*.npz"))[:MOST]
+    if not paths:
+        return ()
+    first = _example(paths[0], classes)
+    fitting = max(2, min(MOST, MOST_PICTURES // (1 + len(first.maps))))
+    others = [_example(path, classes) for path in evenly(paths, fitting)[1:]]
+    return tuple(sorted((first, *others), key=lambda example: example.correct is True))
 
 
 def class_name(index: int | None, classes: Sequence[str] | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -15,10 +15,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from heatlift.errors import HeatliftError
+from heatlift.report.compared_pages import build_compared_page
 from heatlift.report.figures import draw
 from heatlift.report.lift_pages import build_lift_page
 from heatlift.report.pages import build_page
 from heatlift.report.plate import Plate
+from heatlift.report.settings import Entry, Section
+from heatlift.report.targets import file_target
 from heatlift.report.undesirable_pages import build_undesirable_page
 from heatlift.report.wording import clean, listing
 from heatlift.run.record import read_record
@@ -29,6 +32,19 @@ class AnyPage(Protocol):
     """A page as plain data, of any kind of run; its template knows what it has."""
 
     template: ClassVar[str]
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def verdict(self) -> str: ...
+    @property
+    def facts(self) -> tuple[Entry, ...]: ...
+    @property
+    def command(self) -> str: ...
+    @property
+    def settings(self) -> tuple[Section, ...]: ...
+    @property
+    def version(self) -> str: ...
 
 
 BUILDERS: Mapping[str, Callable[[Path], AnyPage]] = {
@@ -42,23 +58,47 @@ BUILDERS: Mapping[str, Callable[[Path], AnyPage]] = {
 def write_report(run: Path, out: Path | None = None) -> Path:
     """Write the report of a finished run to ``out`` (RUN/report.html by default) and return its path.
 
-    The file appears under its name only when it is complete.
+    Folders on the way to ``out`` are created. The file appears under its name only when it is complete, and
+    nothing is created for a run that cannot be reported.
 
     Raises:
-        HeatliftError: ``run`` is not a finished run, or ``out`` is a folder.
+        HeatliftError: ``run`` is not a finished run, or ``out`` is a folder or a part of a run.
     """
-    target = out if out is not None else run / "report.html"
-    if target.is_dir():
-        raise HeatliftError(f"{target} is a folder: give the file that the report is to be written to")
+    target = file_target(out if out is not None else run / "report.html", [run])
+    return write_text(target, render(build(run)))
+
+
+def write_comparison(runs: Sequence[Path], out: Path) -> Path:
+    """Write one report of several finished audits of the same images to ``out`` and return its path.
+
+    Everything is compared to the first of them.
+
+    Raises:
+        HeatliftError: the runs cannot be compared, or ``out`` is a folder or belongs to one of them.
+    """
+    target = file_target(out, runs)
+    return write_text(target, render(build_compared_page(runs)))
+
+
+def build(run: Path) -> AnyPage:
+    """The page of a finished run of any kind, as plain data.
+
+    Raises:
+        HeatliftError: ``run`` is not a finished run, or one of a kind that is not known.
+    """
     kind = str(read_record(run).get("kind") or "audit")
     if kind not in BUILDERS:
         raise HeatliftError(
             f"{run} is a run of another kind, '{clean(kind)}': this heatlift reports {listing(BUILDERS)}"
         )
-    page = render(BUILDERS[kind](run))
+    return BUILDERS[kind](run)
+
+
+def write_text(target: Path, text: str) -> Path:
+    """Write a file, whole or not at all, and the folders on the way to it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with whole(target) as file:
-        file.write(page)
+        file.write(text)
     return target
 
 

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from heatlift.report.distributions import Box, Distribution, Kind
-from heatlift.report.plate import BoxRow, DotRow, IntervalRow
-from heatlift.report.summary import Known
+from heatlift.report.known import Known
+from heatlift.report.plate import BoxRow, DotRow, GroupRow, IntervalRow, Role
 from heatlift.report.svg import ALL, CONTROL, CORRECT, INK, MUTED, PAGE, SMALL, WRONG, Drawing
-from heatlift.report.wording import shorten, value_text
+from heatlift.report.wording import brief, value_text
 
 COLOUR: Mapping[Kind, str] = {"correct": CORRECT, "wrong": WRONG, "all": ALL}
 """One meaning, one colour, everywhere in the report."""
+
+ROLES: Mapping[Role, str] = {
+    "ink": INK,
+    "hollow": INK,
+    "correct": CORRECT,
+    "wrong": WRONG,
+    "all": ALL,
+    "control": CONTROL,
+    "bound": MUTED,
+    "chance": MUTED,
+}
+"""The colours of what is not a kind of image; plain confidence has that of all images."""
 
 
 def dots(axes: Axes, row: DotRow, middle: float) -> None:
@@ -36,6 +49,14 @@ def dots(axes: Axes, row: DotRow, middle: float) -> None:
             markeredgewidth=1.3,
             zorder=3,
         )
+
+
+def across(axes: Axes, lines: Sequence[tuple[float, float, float]], **style: Any) -> None:
+    """Level lines, each a height with its two ends, as one path: a page has thousands of marks otherwise."""
+    gap = float("nan")
+    x = [end for _, low, high in lines for end in (low, high, gap)]
+    y = [part for height, _, _ in lines for part in (height, height, gap)]
+    axes.plot(x, y, **style)
 
 
 def chance(axes: Axes, confidence: Known | None) -> None:
@@ -116,14 +137,14 @@ def middles(controls: Sequence[bool], line: float) -> tuple[list[float], float]:
 
 def names(
     d: Drawing,
-    rows: Sequence[DotRow | BoxRow | IntervalRow],
+    rows: Sequence[DotRow | BoxRow | IntervalRow | GroupRow],
     heights: Sequence[float],
     top: float,
     length: int,
 ) -> None:
     """The rows' names at the left edge, and a rule between the heatmaps and the controls."""
     for place, (row, middle) in enumerate(zip(rows, heights, strict=True)):
-        d.write(0, top + middle, d.name(shorten(row.name, length)), color=CONTROL if row.control else INK)
+        d.write(0, top + middle, d.name(brief(row.name, length)), color=CONTROL if row.control else INK)
         if row.control and place and not rows[place - 1].control:
             d.rule(top + (heights[place - 1] + middle) / 2)
 
@@ -144,5 +165,5 @@ def legend(d: Drawing, entries: Sequence[tuple[str, str, str]], left: float) -> 
                 markeredgewidth=1.3 if marker == "o" else 0,
             )
         )
-        d.write(left + 16, 11, words, color=MUTED, size=SMALL)
+        d.write(left + 16, 11, d.name(words), color=MUTED, size=SMALL)
         left += 16 + len(words) * 7 + 18

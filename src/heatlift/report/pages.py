@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import ClassVar
 
 from heatlift.report import findings, plates
+from heatlift.report.added_plates import added_plate
 from heatlift.report.distributions import Distribution, read_distributions
 from heatlift.report.heatmaps import Example, read_examples
 from heatlift.report.plate import Plate
 from heatlift.report.plates import ScoresOf
+from heatlift.report.questions import Question, questions
+from heatlift.report.risk_plates import side_risk
 from heatlift.report.settings import Entry, Section, explained, sections
 from heatlift.report.summary import Audit, Finished, MethodSummary, read_audit
-from heatlift.report.tables import Table, baselines_table, methods_table
+from heatlift.report.tables import Table, methods_table
 from heatlift.report.wording import bounds_text, clean, listing, shorten, value_text
 
 
@@ -27,6 +30,7 @@ class Choice:
     name: str
     control: bool
     chosen: bool
+    verdict: str
     plates: tuple[Plate, ...]
 
 
@@ -50,12 +54,10 @@ class Page:
     labelled: bool
     facts: tuple[Entry, ...]
     lead: tuple[Plate, ...]
-    boxplots: tuple[Plate, ...]
-    choices: tuple[Choice, ...]
-    baseline_plate: Plate | None
-    baselines: Table | None
-    methods: Table
+    questions: tuple[Question, ...]
     examples: tuple[Example, ...]
+    choices: tuple[Choice, ...]
+    methods: Table
     failures: tuple[Failure, ...]
     explained: tuple[Entry, ...]
     command: str
@@ -70,19 +72,18 @@ def build_page(run: Path) -> Page:
         HeatliftError: the folder is not a finished run, or a file in it cannot be read.
     """
     audit = read_audit(run)
-    scores, confidence = read_distributions(run)
+    scores, confidence = read_distributions(run, audit.scale)
+    lead = _lead(audit, scores, confidence)
     return Page(
         title=f"Heatmaps of {subject(audit)}",
         verdict=clean(audit.verdict),
         labelled=audit.count("labelled") > 0,
         facts=_facts(audit),
-        lead=_lead(audit, scores, confidence),
-        boxplots=plates.box_plates(audit, scores),
-        choices=_choices(audit, scores),
-        baseline_plate=plates.baseline_plate(audit),
-        baselines=baselines_table(audit),
-        methods=methods_table(audit),
+        lead=lead,
+        questions=questions(audit, scores, frozenset(plate.identity for plate in lead)),
         examples=read_examples(run, audit.classes),
+        choices=_choices(audit, scores),
+        methods=methods_table(audit),
         failures=tuple(_failures(audit)),
         explained=explained(audit),
         command=command(audit),
@@ -130,26 +131,35 @@ def _lead(audit: Audit, scores: ScoresOf, confidence: Distribution | None) -> tu
     first = _most_telling(audit, scores)
     if first is None or not audit.count("labelled"):
         return ()
-    auroc = plates.auroc_plate(audit)
+    answer = added_plate(audit) or plates.auroc_plate(audit)
     closer = plates.closer_plate(audit, first, scores[first.name, first.operation], confidence)
-    return (auroc, closer) if auroc is not None else (closer,)
+    return (answer, closer) if answer is not None else (closer,)
 
 
 def _choices(audit: Audit, scores: ScoresOf) -> tuple[Choice, ...]:
     first = _most_telling(audit, scores)
-    drawn = sorted((m for m in audit.methods if (m.name, m.operation) in scores), key=lambda m: m.control)
+    found = [m for m in audit.shown if (m.name, m.operation) in scores]
+    drawn = plates.drawable(sorted(found, key=plates.rank), plates.MOST_APART)
+    if first is not None and first not in drawn:
+        drawn.insert(0, first)
     return tuple(
         Choice(
             identity=f"choice-{place}",
             name=clean(findings.name_of(method)),
             control=method.control,
             chosen=method is first,
-            plates=plates.side_plates(
-                audit, method, scores[method.name, method.operation], f"choice-{place}"
-            ),
+            verdict=clean(method.verdict),
+            plates=tuple(_closely(audit, method, scores, f"choice-{place}")),
         )
         for place, method in enumerate(drawn)
     )
+
+
+def _closely(audit: Audit, method: MethodSummary, scores: ScoresOf, identity: str) -> Iterator[Plate]:
+    yield from plates.side_plates(audit, method, scores[method.name, method.operation], identity)
+    risk = side_risk(audit, method, identity)
+    if risk is not None:
+        yield risk
 
 
 def _most_telling(audit: Audit, scores: ScoresOf) -> MethodSummary | None:
@@ -158,7 +168,7 @@ def _most_telling(audit: Audit, scores: ScoresOf) -> MethodSummary | None:
     def order(method: MethodSummary) -> tuple[bool, float]:
         return not method.control, method.gap.value if method.gap is not None else float("-inf")
 
-    drawn = (m for m in audit.methods if (m.name, m.operation) in scores)
+    drawn = (m for m in audit.shown if (m.name, m.operation) in scores)
     return max(drawn, key=order, default=None)
 
 
@@ -172,6 +182,10 @@ def _failures(audit: Audit) -> Iterable[Failure]:
         for reason, n in method.failures.items():
             if n != images.get(reason):
                 alike.setdefault((reason, n), []).append(clean(findings.name_of(method)))
+    for one in audit.indicators:
+        for reason, n in one.failures.items():
+            if n != images.get(reason):
+                alike.setdefault((reason, n), []).append(clean(one.name))
     for (reason, n), names in sorted(alike.items()):
         yield Failure(listing(names), clean(reason), f"{n:,}")
     for name, reason in audit.section("refused").items():

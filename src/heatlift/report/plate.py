@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from heatlift.report.distributions import Axis, Box, Distribution, Kind
-from heatlift.report.summary import Known
+from heatlift.report.known import Known
+
+Role: TypeAlias = Literal["ink", "hollow", "correct", "wrong", "all", "control", "bound", "chance"]
+"""What a mark stands for, which decides its colour.
+
+``ink`` and ``hollow`` are heatmaps, ``all`` is confidence or all images, ``bound`` is what nothing
+can beat, ``chance`` what tells nothing.
+"""
 
 
 @dataclass(frozen=True)
@@ -122,6 +130,68 @@ class Intervals:
 
 
 @dataclass(frozen=True)
+class GroupRow:
+    """One line of a figure with an estimate for each series, and a note in lighter ink."""
+
+    name: str
+    note: str
+    control: bool
+    known: tuple[Known | None, ...]
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Several estimates per row on one axis, one colour for each series.
+
+    ``line`` is where nothing is different; the rows of a ``joined`` one are stages of one thing.
+    """
+
+    rows: tuple[GroupRow, ...]
+    series: tuple[tuple[str, Role], ...]
+    axis: Axis
+    label: str
+    line: float
+    joined: bool = False
+
+
+@dataclass(frozen=True)
+class RiskLine:
+    """The share of wrong images among those kept, at each coverage, and what it was ranked by."""
+
+    name: str
+    role: Role
+    risk: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Risks:
+    """Selective risk over coverage; ``random`` is the share of wrong images among all."""
+
+    coverage: tuple[float, ...]
+    lines: tuple[RiskLine, ...]
+    random: float | None
+
+
+@dataclass(frozen=True)
+class ScalePanel:
+    """One heatmap's estimates over its scales, for each series."""
+
+    name: str
+    control: bool
+    known: tuple[tuple[Known | None, ...], ...]
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Small panels on shared axes: the scale, logarithmic, and an estimate with its interval."""
+
+    scales: tuple[float, ...]
+    panels: tuple[ScalePanel, ...]
+    series: tuple[tuple[str, Role], ...]
+    label: str
+
+
+@dataclass(frozen=True)
 class Plate:
     """A figure with its words; ``identity`` is unique in the page."""
 
@@ -129,4 +199,4 @@ class Plate:
     title: str
     caption: str
     alt: str
-    content: Dots | Boxes | Hills | Curves | Cloud | Intervals
+    content: Dots | Boxes | Hills | Curves | Cloud | Intervals | Groups | Risks | Scales

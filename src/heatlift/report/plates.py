@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from heatlift.report import findings
 from heatlift.report.distributions import Box, Distribution, Kind, Scores, shared_axis
-from heatlift.report.plate import Boxes, BoxRow, DotRow, Dots, Hill, Hills, Plate
+from heatlift.report.plate import Boxes, BoxRow, DotRow, Dots, GroupRow, Hill, Hills, Plate
 from heatlift.report.summary import Audit, Known, MethodSummary
 from heatlift.report.wording import interval, number, span, value_text
 
 MOST_ROWS = 40
-"""Lines in one figure; a run with more shows the first ones, and the table shows all."""
+"""Lines in one figure; a run with more shows the first heatmaps, and the table shows all."""
 
+MOST_APART = 24
+"""Lines in a figure of which each operation has its own."""
+
+Drawable = TypeVar("Drawable", MethodSummary, GroupRow)
 ScoresOf: TypeAlias = Mapping[tuple[str, str], Scores]
 Side: TypeAlias = tuple[str, Distribution | None, Known | None, str]
 
@@ -23,18 +27,20 @@ FREE_AXIS = "CO score of the prediction (higher: surer of it)"
 
 def auroc_plate(audit: Audit) -> Plate | None:
     """Every heatmap and control against plain confidence: the report's first figure; None with no errors."""
-    scored = [m for m in audit.methods if m.auroc_label_free is not None or m.auroc_label is not None]
+    scored = [m for m in audit.shown if m.auroc_label_free is not None or m.auroc_label is not None]
     if not scored:
         return None
-    ordered = sorted(scored, key=_rank)[:MOST_ROWS]
-    rows = tuple(DotRow(m.name, m.operation, m.control, m.auroc_label_free, m.auroc_label) for m in ordered)
+    ordered = drawable(sorted(scored, key=rank))
+    rows = (
+        *(DotRow(one.name, "indicator", False, one.figures.get("auroc")) for one in audit.indicators),
+        *(DotRow(m.name, m.operation, m.control, m.auroc_label_free, m.auroc_label) for m in ordered),
+    )
     plain = audit.confidence
-    cut = f" The first {MOST_ROWS} of {len(scored)}; the table has all." if len(scored) > MOST_ROWS else ""
     caption = (
         "Each line is a heatmap added to the image or multiplied with it. Filled: its CO score of the "
         "predicted class, all that a deployed system can have. Hollow: of the true label, as published. "
         "Right of the line for confidence, a score would tell more than the classifier’s own probability. "
-        f"Grey: controls that explain nothing. {_intervals(audit)}"
+        f"Grey: controls that explain nothing. {intervals(audit)}"
     )
     alt = "; ".join(
         f"{findings.name_of(m)}: {value_text(m.auroc_label_free)} without the label, "
@@ -44,7 +50,7 @@ def auroc_plate(audit: Audit) -> Plate | None:
     return Plate(
         "auroc",
         findings.auroc_title(audit),
-        " ".join(filter(None, (caption + cut, findings.backwards_note(audit)))),
+        " ".join(filter(None, (caption + cut(len(ordered), len(scored)), findings.backwards_note(audit)))),
         f"AUROC of correct against wrong. Confidence: {interval(plain)}. {alt}",
         Dots(rows, plain, ("without the label", "with the label")),
     )
@@ -103,17 +109,29 @@ def _hill_caption(panels: Sequence[Hill]) -> str:
     )
 
 
-def _intervals(audit: Audit) -> str:
+def drawable(rows: Sequence[Drawable], most: int = MOST_ROWS) -> list[Drawable]:
+    """As many as a figure has lines for; heatmaps drop out before controls, which they are judged by."""
+    controls = [row for row in rows if row.control][: most // 2]
+    return [row for row in rows if not row.control][: most - len(controls)] + controls
+
+
+def cut(drawn: int, of: int) -> str:
+    """What a caption says where not all rows are drawn; empty otherwise."""
+    return f" {drawn} of {of} are drawn; the table has all." if drawn < of else ""
+
+
+def intervals(audit: Audit) -> str:
+    """What a caption says of its figure's bars, over all images of the run."""
     sizes = f"n = {audit.count('correct'):,} correct, {audit.count('wrong'):,} wrong"
     return f"Bars: 95% bootstrap intervals; {sizes}."
 
 
 def box_plates(audit: Audit, scores: ScoresOf) -> tuple[Plate, ...]:
     """The paper's boxplots: a pair for each operation, with the label and without it, on one axis."""
-    ordered = _by_gap(audit.methods)
+    ordered = by_gap(audit.shown)
     return tuple(
         plate
-        for number_, operation in enumerate(dict.fromkeys(m.operation for m in audit.methods))
+        for number_, operation in enumerate(dict.fromkeys(m.operation for m in audit.shown))
         for plate in _pair(audit, ordered, operation, scores, f"boxes-{number_}")
     )
 
@@ -121,7 +139,8 @@ def box_plates(audit: Audit, scores: ScoresOf) -> tuple[Plate, ...]:
 def _pair(
     audit: Audit, methods: Sequence[MethodSummary], operation: str, scores: ScoresOf, identity: str
 ) -> Iterator[Plate]:
-    chosen = [m for m in methods if m.operation == operation and (m.name, operation) in scores][:MOST_ROWS]
+    found = [m for m in methods if m.operation == operation and (m.name, operation) in scores]
+    chosen = drawable(found, MOST_APART)
     sides = {True: _box_rows(chosen, scores, True), False: _box_rows(chosen, scores, False)}
     axis = shared_axis(box for rows in sides.values() for row in rows for box in row.boxes.values())
     for with_label, rows in sides.items():
@@ -131,38 +150,20 @@ def _pair(
             f"{identity}-{'label' if with_label else 'free'}",
             findings.panel_title(audit, chosen, operation, with_label),
             "Box: the middle half; line: the median; whiskers: 5th to 95th percentile; dots: the most "
-            f"extreme values, two on each side at most. {_sizes(row.boxes for row in rows)}.",
+            f"extreme values, two on each side at most. {_sizes(row.boxes for row in rows)}."
+            f"{cut(len(chosen), len(found))}",
             f"Boxplots of CO scores. {'; '.join(_row_alt(row) for row in rows)}",
             Boxes(rows, axis, LABEL_AXIS if with_label else FREE_AXIS),
         )
 
 
-def baseline_plate(audit: Audit) -> Plate | None:
-    """The classifier's own signals as dots; None without labels."""
-    rows = tuple(
-        DotRow(name, "", False, figures.get("auroc"))
-        for name, figures in audit.baselines.items()
-        if figures.get("auroc") is not None
-    )
-    if not rows:
-        return None
-    return Plate(
-        "baselines",
-        findings.baseline_title(audit),
-        "Each is known without the label and costs one forward pass: what a heatmap’s score has to beat. "
-        f"{_intervals(audit)}",
-        "; ".join(f"{row.name}: AUROC {interval(row.filled)}" for row in rows),
-        Dots(rows),
-    )
-
-
-def _rank(method: MethodSummary) -> tuple[bool, float, str, str]:
+def rank(method: MethodSummary) -> tuple[bool, float, str, str]:
     """Heatmaps before controls, the best label-free AUROC first."""
     best = method.auroc_label_free.value if method.auroc_label_free else -1.0
     return method.control, -best, method.name, method.operation
 
 
-def _by_gap(methods: Sequence[MethodSummary]) -> list[MethodSummary]:
+def by_gap(methods: Sequence[MethodSummary]) -> list[MethodSummary]:
     """Heatmaps before controls, by the largest gap that a name has under any operation."""
     largest: dict[str, float] = {}
     for method in methods:

@@ -12,7 +12,7 @@ def score_axis(axes: Axes, axis: Axis, label: str) -> None:
     """Ticks and words below; symmetric-log where the axis says so."""
     if axis.linear is None:
         axes.set(xlim=(axis.low, axis.high), xlabel=label)
-        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     else:
         axes.set_xscale("symlog", linthresh=axis.linear, linscale=axis.decades)
         axes.set(xlim=(axis.low, axis.high), xlabel=f"{label}\nlogarithmic beyond ±{tick(axis.linear)}")

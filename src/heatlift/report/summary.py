@@ -2,58 +2,51 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from heatlift.errors import HeatliftError
 from heatlift.json_object import read_json
+from heatlift.report.known import Known, known_figure, known_figures, mapping, plain
+from heatlift.report.records import (
+    ClassSummary,
+    IndicatorSummary,
+    MethodSummary,
+    Temperature,
+    read_class,
+    read_indicator,
+    read_method,
+    read_temperature,
+)
 from heatlift.run.record import read_record
-from heatlift.statistics import Figure
+
+__all__ = [
+    "FORMAT",
+    "SIGNALS",
+    "Audit",
+    "Finished",
+    "Known",
+    "MethodSummary",
+    "known_figure",
+    "mapping",
+    "read_audit",
+    "read_summary",
+]
 
 FORMAT = 1
 """The format of summary.json that this report reads."""
 
 SIGNALS = {
     "confidence": "largest softmax probability",
+    "temperature": "confidence after temperature scaling",
     "max_logit": "largest raw logit",
     "margin": "largest minus second largest probability",
     "entropy": "of the softmax; low means sure",
     "energy": "of the logits; low means sure",
 }
 """The classifier's own signals, which a heatmap's label-free score has to beat."""
-
-
-@dataclass(frozen=True)
-class Known(Figure):
-    """A figure that could be computed; one that could not is None throughout the report."""
-
-    value: float
-
-
-@dataclass(frozen=True)
-class MethodSummary:
-    """One heatmap under one operation."""
-
-    name: str
-    operation: str
-    control: bool
-    n: int
-    n_failed: int
-    failures: Mapping[str, int]
-    gap: Known | None
-    auroc_label: Known | None
-    auroc_label_free: Known | None
-    auroc_difference: Known | None
-    accuracy_before: Known | None
-    accuracy_after: Known | None
-    delta_p_label: Known | None
-    co_predicted: Known | None
-    completeness_median: float | None
-    completeness_worst: float | None
-    verdict: str
 
 
 @dataclass(frozen=True)
@@ -87,11 +80,27 @@ class Audit(Finished):
     verdict: str
     baselines: Mapping[str, Mapping[str, Known | None]]
     methods: tuple[MethodSummary, ...]
+    temperature: Temperature | None = None
+    indicators: tuple[IndicatorSummary, ...] = ()
+    by_class: tuple[ClassSummary, ...] = ()
+    coverage: tuple[float, ...] = ()
+    risk: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
 
     @property
     def confidence(self) -> Known | None:
         """The AUROC of plain confidence."""
         return self.baselines.get("confidence", {}).get("auroc")
+
+    @property
+    def scale(self) -> float:
+        """The scale that figures show: full scale, or the largest one where full scale was not run."""
+        scales = {method.scale for method in self.methods}
+        return max(scales, default=1.0) if 1.0 not in scales else 1.0
+
+    @property
+    def shown(self) -> tuple[MethodSummary, ...]:
+        """The heatmaps and controls at that scale; tables have the others too."""
+        return tuple(method for method in self.methods if method.scale == self.scale)
 
 
 def read_audit(folder: Path) -> Audit:
@@ -102,6 +111,7 @@ def read_audit(folder: Path) -> Audit:
     """
     run = read_record(folder)
     summary = read_summary(folder, "audit")
+    curves = mapping(summary.get("curves"))
     return Audit(
         run=run,
         counts=mapping(summary.get("counts")),
@@ -109,10 +119,15 @@ def read_audit(folder: Path) -> Audit:
         accuracy=known_figure(summary.get("accuracy")),
         verdict=str(summary.get("verdict") or ""),
         baselines={
-            name: {key: known_figure(entry) for key, entry in mapping(figures).items()}
+            name: dict(known_figures(mapping(figures)))
             for name, figures in mapping(summary.get("baselines")).items()
         },
-        methods=tuple(_method(entry) for entry in summary.get("methods") or ()),
+        methods=tuple(read_method(entry) for entry in summary.get("methods") or ()),
+        temperature=read_temperature(summary.get("temperature")),
+        indicators=tuple(read_indicator(entry) for entry in summary.get("indicators") or ()),
+        by_class=tuple(read_class(entry) for entry in summary.get("by_class") or ()),
+        coverage=tuple(map(float, curves.get("coverage") or ())),
+        risk={name: tuple(map(plain, row)) for name, row in mapping(curves.get("risk")).items()},
     )
 
 
@@ -134,46 +149,3 @@ def read_summary(folder: Path, command: str) -> Mapping[str, Any]:
             "use the version that wrote it"
         )
     return summary
-
-
-def mapping(value: object) -> Mapping[str, Any]:
-    """A JSON object; anything else counts as an empty one."""
-    return value if isinstance(value, dict) else {}
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
-
-
-def known_figure(entry: object) -> Known | None:
-    """A figure of summary.json; None where it is absent or no number."""
-    fields = mapping(entry)
-    value = _number(fields.get("value"))
-    if value is None:
-        return None
-    return Known(value, _number(fields.get("low")), _number(fields.get("high")), int(fields.get("n") or 0))
-
-
-def _method(entry: Mapping[str, Any]) -> MethodSummary:
-    def figure(name: str) -> Known | None:
-        return known_figure(entry.get(name))
-
-    return MethodSummary(
-        name=str(entry["method"]),
-        operation=str(entry["operation"]),
-        control=bool(entry.get("control")),
-        n=int(entry.get("n") or 0),
-        n_failed=int(entry.get("n_failed") or 0),
-        failures=mapping(entry.get("failures")),
-        gap=figure("gap"),
-        auroc_label=figure("auroc_label"),
-        auroc_label_free=figure("auroc_label_free"),
-        auroc_difference=figure("auroc_difference"),
-        accuracy_before=figure("accuracy_before"),
-        accuracy_after=figure("accuracy_after"),
-        delta_p_label=figure("delta_p_label"),
-        co_predicted=figure("co_predicted"),
-        completeness_median=_number(entry.get("completeness_median")),
-        completeness_worst=_number(entry.get("completeness_worst")),
-        verdict=str(entry.get("verdict") or ""),
-    )

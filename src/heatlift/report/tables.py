@@ -1,12 +1,14 @@
-"""An audit's two tables; what any table is made of: formatted cells with the raw numbers they sort by."""
+"""An audit's table of everything; what tables are made of: formatted cells with the numbers they sort by."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from heatlift.report.summary import SIGNALS, Audit, Known, MethodSummary
-from heatlift.report.wording import NOTHING, bounds_text, clean, number, value_text
+from heatlift.report.known import Known
+from heatlift.report.records import Added, MethodSummary
+from heatlift.report.summary import Audit
+from heatlift.report.wording import NOTHING, bounds_text, clean, number, p_text, value_text
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with as many cells in each row as columns."""
+    """A table with as many cells in each row as columns; the title is what it is folded under."""
 
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
+    title: str = ""
 
 
 def methods_table(audit: Audit) -> Table:
@@ -54,51 +57,62 @@ def methods_table(audit: Audit) -> Table:
     columns: dict[Column, Callable[[MethodSummary], Cell]] = {
         Column("Heatmap", numeric=False): lambda m: Cell(clean(m.name), "control" if m.control else ""),
         Column("Operation", numeric=False): lambda m: Cell(clean(m.operation)),
+        Column("Scale"): lambda m: _scale(audit, m),
         Column("Images"): lambda m: Cell(f"{m.n:,}", f"{m.n_failed:,} failed" if m.n_failed else "", m.n),
-        Column("Median CO score"): lambda m: _cell(None if audit.count("labelled") else m.co_predicted),
-        Column("Gap"): lambda m: _cell(m.gap),
-        Column("AUROC with label"): lambda m: _cell(m.auroc_label, 2),
-        Column("AUROC without"): lambda m: _cell(m.auroc_label_free, 2),
-        Column("Minus confidence"): lambda m: _cell(m.auroc_difference, 3),
-        Column("Accuracy before → after"): _accuracy,
-        Column("Change of label’s probability"): lambda m: _cell(m.delta_p_label, 3),
+        Column("Median CO score"): lambda m: cell(None if audit.count("labelled") else m.co_predicted),
+        Column("Gap"): lambda m: cell(m.gap),
+        Column("AUROC with label"): lambda m: cell(m.auroc_label, 2),
+        Column("AUROC without"): lambda m: cell(m.auroc_label_free, 2),
+        Column("Minus confidence"): lambda m: cell(m.auroc_difference, 3),
+        Column("Gain beside confidence"): lambda m: cell(gain(m.added), 3),
+        Column("p, corrected"): lambda m: p_cell(m.p_corrected),
+        Column("Within classes"): lambda m: cell(m.figures.get("within"), 2),
+        Column("KS"): lambda m: cell(m.figures.get("ks"), 2),
+        Column("Accuracy of surest 80%"): lambda m: cell(m.figures.get("accuracy_at 0.8"), 3),
+        Column("AURC"): lambda m: cell(m.figures.get("aurc"), 3),
+        Column("AUGRC"): lambda m: cell(m.figures.get("augrc"), 3),
+        Column("FPR95"): lambda m: cell(m.figures.get("fpr95"), 2),
         Column("Completeness error"): _completeness,
         Column("Verdict", numeric=False): lambda m: Cell(clean(m.verdict)),
     }
-    cells = {column: [make(method) for method in audit.methods] for column, make in columns.items()}
-    kept = [
-        column for column, found in cells.items() if any(cell.text not in ("", NOTHING) for cell in found)
-    ]
+    return spoken(
+        "Every heatmap and control under each operation, with 95% intervals.", columns, audit.methods
+    )
+
+
+def spoken(
+    caption: str,
+    columns: Mapping[Column, Callable[[MethodSummary], Cell]],
+    methods: Sequence[MethodSummary],
+    title: str = "",
+) -> Table:
+    """A row for each heatmap; columns in which no row has anything to say are left out."""
+    cells = {column: [make(method) for method in methods] for column, make in columns.items()}
+    kept = [column for column, found in cells.items() if any(one.text not in ("", NOTHING) for one in found)]
     return Table(
-        "Every heatmap and control under each operation, with 95% intervals.",
+        caption,
         tuple(kept),
         tuple(
             Row(method.control, tuple(cells[column][place] for column in kept))
-            for place, method in enumerate(audit.methods)
+            for place, method in enumerate(methods)
         ),
+        title,
     )
 
 
-def baselines_table(audit: Audit) -> Table | None:
-    """The classifier's own signals; None where no figure of theirs is known."""
-    if not any(figure for figures in audit.baselines.values() for figure in figures.values()):
-        return None
-    titles = {"auroc": "AUROC", "aurc": "AURC", "augrc": "AUGRC", "fpr95": "FPR95"}
-    return Table(
-        "The classifier’s own signals, with 95% intervals. AUROC: higher is better; the others: lower.",
-        (Column("Signal", numeric=False), *(Column(title) for title in titles.values())),
-        tuple(_signal(name, figures, tuple(titles)) for name, figures in audit.baselines.items()),
-    )
+def gain(added: Mapping[str, Added], design: str = "confidence") -> Known | None:
+    """The AUROC gained beside what the design has."""
+    return added[design].auroc if design in added else None
 
 
-def _signal(name: str, figures: Mapping[str, Known | None], keys: tuple[str, ...]) -> Row:
-    cells = (_cell(figures.get(key), 3 if key in ("aurc", "augrc") else 2) for key in keys)
-    return Row(False, (Cell(clean(name), SIGNALS.get(name, "")), *cells))
-
-
-def _cell(figure: Known | None, decimals: int | None = None) -> Cell:
+def cell(figure: Known | None, decimals: int | None = None) -> Cell:
     """The value above its interval; ``decimals`` keeps a column of shares or differences aligned."""
     return Cell(value_text(figure, decimals), bounds_text(figure, decimals), figure.value if figure else None)
+
+
+def p_cell(p: float | None) -> Cell:
+    """A p-value, sorted by its exact size."""
+    return Cell(p_text(p), value=p)
 
 
 def counted_cell(figure: Known | None, decimals: int | None = None) -> Cell:
@@ -109,13 +123,13 @@ def counted_cell(figure: Known | None, decimals: int | None = None) -> Cell:
     return Cell(value_text(figure, decimals), detail, figure.value)
 
 
-def _accuracy(method: MethodSummary) -> Cell:
-    before, after = method.accuracy_before, method.accuracy_after
-    if before is None or after is None:
-        return Cell(NOTHING)
-    return Cell(f"{value_text(before, 2)} → {value_text(after, 2)}", bounds_text(after, 2), after.value)
-
-
 def _completeness(method: MethodSummary) -> Cell:
     median, worst = method.completeness_median, method.completeness_worst
     return Cell(number(median), f"worst {number(worst)}" if worst is not None else "", median)
+
+
+def _scale(audit: Audit, method: MethodSummary) -> Cell:
+    """Nothing where all are at full scale."""
+    if all(one.scale == 1 for one in audit.methods):
+        return Cell("")
+    return Cell(f"{method.scale:g}", value=method.scale)

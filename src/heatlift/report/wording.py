@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from heatlift.report.summary import Known
+from heatlift.report.known import Known
 
 NOTHING = "–"
 """Printed where a figure could not be computed."""
@@ -31,6 +31,20 @@ def shorten(text: object, length: int) -> str:
         return words
     tail = (length - 1) // 3
     return f"{words[: length - 1 - tail]}…{words[len(words) - tail :]}"
+
+
+def brief(name: object, length: int) -> str:
+    """A heatmap's name in a figure: where it is taken at a layer, the layer is what must stay readable.
+
+    >>> brief("layer_gradcam@blocks.4", 17), brief("captum:IntegratedGradients", 14)
+    ('layer_g…@blocks.4', 'captum:In…ents')
+    """
+    words = clean(name)
+    base, at, layer = words.partition("@")
+    left = length - len(at + layer)
+    if len(words) <= length or not at or left < 4:
+        return shorten(words, length)
+    return f"{base[: left - 1]}…{at}{layer}"
 
 
 def places(largest: float) -> int:
@@ -85,6 +99,15 @@ def signed(text: str) -> str:
     ('+0.12', '−0.12')
     """
     return text if text.startswith("−") else f"+{text}"
+
+
+def p_text(p: float | None) -> str:
+    """A p-value; very small ones are only said to be small.
+
+    >>> p_text(0.0312), p_text(1e-8), p_text(1.0), p_text(None)
+    ('0.031', '< 0.001', '1.00', '–')
+    """
+    return "< 0.001" if p is not None and p < 1e-3 else number(p)
 
 
 def count(n: int, noun: str) -> str:

@@ -1,0 +1,131 @@
+"""The report's first figure: what each heatmap tells beside confidence, and what it says in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from heatlift.report.distributions import Axis
+from heatlift.report.findings import enough, name_of
+from heatlift.report.known import Known
+from heatlift.report.plate import GroupRow, Groups, Plate
+from heatlift.report.plates import cut, drawable, intervals
+from heatlift.report.records import MethodSummary
+from heatlift.report.summary import Audit
+from heatlift.report.tables import gain
+from heatlift.report.wording import count, interval, signed
+
+ADDS = "adds"
+"""The finding of a score that tells something beside confidence, by the rules of the verdicts."""
+
+ELSE = {
+    "signals": "the classifier’s other signals",
+    "predicted_class": "the predicted class",
+    "label": "the label",
+}
+"""What a gain beside confidence may be known from anyway."""
+
+
+def spanning(found: Iterable[Known | None], line: float) -> Axis:
+    """The range that holds every estimate with its interval, and the line."""
+    ends = [line]
+    for known in found:
+        if known is not None:
+            ends += [end for end in (known.value, known.low, known.high) if end is not None]
+    low, high = min(ends), max(ends)
+    pad = 0.05 * (high - low) or 0.01
+    return Axis(low - pad, high + pad)
+
+
+def added_plate(audit: Audit) -> Plate | None:
+    """Every heatmap, indicator and control as a gain beside confidence; None where none was computed."""
+    rows = [GroupRow(_named(m), m.operation, m.control, (gain(m.added),)) for m in _drawn(audit)]
+    rows += [
+        GroupRow(one.name, "indicator", False, (gain(one.added),))
+        for one in audit.indicators
+        if gain(one.added) is not None
+    ]
+    if not rows:
+        return None
+    rows.sort(key=_order)
+    drawn = tuple(drawable(rows))
+    return Plate(
+        "added",
+        added_title(audit),
+        "Each dot: how much better confidence and this score together tell correct from wrong than "
+        "confidence alone (both fitted on other images than they are tested on). Right of the line, the "
+        "heatmap knows something that the classifier’s own probability does not; the label is not used. "
+        "Grey: controls that explain nothing; what one of them gains too is not the heatmap’s doing. "
+        f"{intervals(audit)}{cut(len(drawn), len(rows))}",
+        "AUROC gained beside confidence: "
+        + "; ".join(f"{row.name} {row.note} {interval(row.known[0])}" for row in drawn),
+        Groups(
+            drawn,
+            (("gain", "ink"),),
+            spanning((row.known[0] for row in drawn), 0.0),
+            "AUROC gained beside confidence",
+            0.0,
+        ),
+    )
+
+
+def added_title(audit: Audit) -> str:
+    """What tells more than confidence alone, by the rules of the verdicts."""
+    if not enough(audit):
+        return (
+            "Too few images to say whether a heatmap adds to confidence "
+            f"({audit.count('correct'):,} correct, {audit.count('wrong'):,} wrong)"
+        )
+    found = [m for m in _drawn(audit) if not m.control]
+    adding = sorted((m for m in found if m.finding == ADDS), key=_gained, reverse=True)
+    also = [one.name for one in audit.indicators if one.finding == ADDS]
+    if adding:
+        n = len(adding) - 1
+        others = f"; {count(n, 'other')} {'adds' if n == 1 else 'add'} to it too" if n else ""
+        return (
+            f"{name_of(adding[0])} adds to confidence: AUROC {_shown(adding[0])}{_limits(adding[0])}{others}"
+        )
+    if also:
+        return f"No heatmap adds to confidence, but the indicator {also[0]} does"
+    if not found:
+        return "What controls and indicators add to confidence"
+    best = max(found, key=_gained)
+    if best.finding == "control_too":
+        return f"What {name_of(best)} adds to confidence, a control adds too"
+    return f"No heatmap adds to what confidence tells: the best, {name_of(best)}, AUROC {_shown(best)}"
+
+
+def _limits(method: MethodSummary) -> str:
+    """Beside what else its gain is not beyond doubt."""
+    gone = [
+        words
+        for design, words in ELSE.items()
+        if (known := gain(method.added, design)) is not None and not known.above(0)
+    ]
+    return f", but not to {' or '.join(gone)}" if gone else ""
+
+
+def _drawn(audit: Audit) -> list[MethodSummary]:
+    """Those at the scale that figures show, and any that adds something at another."""
+    return [
+        m
+        for m in audit.methods
+        if gain(m.added) is not None and (m.scale == audit.scale or (m.finding == ADDS and not m.control))
+    ]
+
+
+def _named(method: MethodSummary) -> str:
+    return method.name if method.scale == 1 else f"{method.name} x{method.scale:g}"
+
+
+def _shown(method: MethodSummary) -> str:
+    return signed(interval(gain(method.added)))
+
+
+def _gained(method: MethodSummary) -> float:
+    known = gain(method.added)
+    return known.value if known is not None else float("-inf")
+
+
+def _order(row: GroupRow) -> tuple[bool, float, str, str]:
+    known = row.known[0]
+    return row.control, -known.value if known is not None else 0.0, row.name, row.note

@@ -1,0 +1,92 @@
+"""Selective risk over coverage: how many errors are left when the least sure images are set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from heatlift.report.findings import enough, name_of
+from heatlift.report.plate import Plate, RiskLine, Risks, Role
+from heatlift.report.records import MethodSummary
+from heatlift.report.summary import Audit
+from heatlift.report.wording import clean, listing
+
+CONFIDENCE, BEST = "confidence", "best possible"
+KEPT = 0.8
+"""The coverage that the title speaks of."""
+
+
+def risk_plate(audit: Audit) -> Plate | None:
+    """Confidence, the best heatmap, indicator and control, and the best possible ranking."""
+    lines: list[tuple[str, str, Role]] = [(CONFIDENCE, CONFIDENCE, "all")]
+    for methods, role, aside in (
+        ([m for m in audit.shown if not m.control], "ink", ""),
+        ([m for m in audit.shown if m.control], "control", " (control)"),
+    ):
+        best = _lowest(audit, [name_of(m) for m in methods])
+        if best is not None:
+            lines.append((best, f"{best}{aside}", "ink" if role == "ink" else "control"))
+    indicator = _lowest(audit, [one.name for one in audit.indicators])
+    if indicator is not None:
+        lines.insert(2, (indicator, indicator, "hollow"))
+    lines.append((BEST, BEST, "bound"))
+    return _plate(
+        audit, "risk", lines, "The heatmap, indicator and control shown are those with the lowest curve."
+    )
+
+
+def side_risk(audit: Audit, method: MethodSummary, identity: str) -> Plate | None:
+    """One heatmap's curve beside that of confidence."""
+    role: Role = "control" if method.control else "ink"
+    name = name_of(method)
+    return _plate(
+        audit,
+        f"{identity}-risk",
+        [(CONFIDENCE, CONFIDENCE, "all"), (name, name, role), (BEST, BEST, "bound")],
+    )
+
+
+def _plate(
+    audit: Audit, identity: str, lines: Sequence[tuple[str, str, Role]], which: str = ""
+) -> Plate | None:
+    drawn = [
+        RiskLine(clean(name), role, audit.risk[key])
+        for key, name, role in lines
+        if any(risk is not None for risk in audit.risk.get(key, ()))
+    ]
+    if len(drawn) < 2 or not audit.count("wrong"):
+        return None
+    everything = drawn[0].risk[-1]
+    return Plate(
+        identity,
+        _title(audit, drawn),
+        "Images are set aside from the least sure one on; the curve is the share of wrong images among "
+        f"those kept. The lower, the better the ranking. No score with the label is among them. {which} "
+        f"n = {audit.count('correct'):,} correct, {audit.count('wrong'):,} wrong.".replace("  ", " "),
+        "; ".join(f"{line.name}: {_at(audit, line)} wrong among the surest {KEPT:.0%}" for line in drawn),
+        Risks(audit.coverage, tuple(drawn), everything),
+    )
+
+
+def _title(audit: Audit, lines: Sequence[RiskLine]) -> str:
+    if not enough(audit):
+        return f"Errors left among the images kept ({audit.count('wrong'):,} wrong in all)"
+    ranked = [line for line in lines if line.role != "bound"]
+    told = listing(f"{_at(audit, line)} by {line.name}" for line in ranked)
+    return f"Among the surest {KEPT:.0%} of the images, {told} are wrong"
+
+
+def _at(audit: Audit, line: RiskLine) -> str:
+    """The risk at the coverage nearest to the one that the words speak of."""
+    place = min(range(len(audit.coverage)), key=lambda place: abs(audit.coverage[place] - KEPT))
+    risk = line.risk[place]
+    return "–" if risk is None else f"{risk:.1%}"
+
+
+def _lowest(audit: Audit, names: Sequence[str]) -> str | None:
+    """The name with the lowest mean risk."""
+
+    def mean(name: str) -> float:
+        known = [risk for risk in audit.risk[name] if risk is not None]
+        return sum(known) / len(known) if known else float("inf")
+
+    return min((name for name in names if name in audit.risk), key=mean, default=None)
