@@ -1,4 +1,4 @@
-"""What a score adds: the regressions against scikit-learn's and statsmodels', and data whose truth is known."""
+"""What a score adds: the regressions against scikit-learn and statsmodels, and data of known truth."""
 
 from __future__ import annotations
 

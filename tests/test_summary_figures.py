@@ -46,8 +46,12 @@ def audit(run: Path, n: int = 300, indicator: bool = False) -> dict[str, np.ndar
         for i in range(n)
     ]
     columns: dict[str, Any] = {
-        "correct": correct, "predicted": predicted, "label": label, "confidence": p.max(1), "nll": -np.log(p[range(n), label])
-    }  # fmt: skip
+        "correct": correct,
+        "predicted": predicted,
+        "label": label,
+        "confidence": p.max(1),
+        "nll": -np.log(p[range(n), label]),
+    }
     scores = []
     for method, scale in (("saliency", 1.0), ("saliency", 0.3), ("noise", 1.0)):
         co = rng.integers(-5, 6, n) / 2 + (method == "saliency") * correct

@@ -1,4 +1,4 @@
-"""Temperature scaling against a direct computation, scipy's optimum, and networks whose temperature is known."""
+"""Temperature scaling against direct computation, scipy, and logits whose temperature is known."""
 
 from __future__ import annotations
 

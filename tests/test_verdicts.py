@@ -126,9 +126,12 @@ def test_a_score_that_only_tells_the_classes_apart_is_called_so() -> None:
     assert one.adds_beside("predicted_class") is False
     assert "but not beside" in verdict(one, [one])
     assert "the predicted class" in verdict(one, [one])
+    assert audit([one]).startswith("1 of 1 scores add to plain confidence, but none of them to all else")
     assert "the predicted class" in audit([one])
     (honest,) = findings(said, {"honest/add": normal(rng, 1.5)})
     assert honest.adds_beside("predicted_class")
+    assert discoveries([one, honest]) == [honest, one]
+    assert audit([one, honest]).startswith("1 of 2 scores say something about correctness that plain")
     assert "the predicted class" not in verdict(honest, [honest])
 
 

@@ -20,7 +20,6 @@ ADDS = "adds"
 ELSE = {
     "signals": "the classifier’s other signals",
     "predicted_class": "the predicted class",
-    "label": "the label",
 }
 """What a gain beside confidence may be known from anyway."""
 
@@ -76,7 +75,9 @@ def added_title(audit: Audit) -> str:
             f"({audit.count('correct'):,} correct, {audit.count('wrong'):,} wrong)"
         )
     found = [m for m in _drawn(audit) if not m.control]
-    adding = sorted((m for m in found if m.finding == ADDS), key=_gained, reverse=True)
+    adding = sorted(
+        (m for m in found if m.finding == ADDS), key=lambda m: (not _limits(m), _gained(m)), reverse=True
+    )
     also = [one.name for one in audit.indicators if one.finding == ADDS]
     if adding:
         n = len(adding) - 1

@@ -74,6 +74,15 @@ class Finding:
         added = self.beside_confidence
         return added is not None and added.auroc.above(0) and added.p < SIGNIFICANT
 
+    @property
+    def limits(self) -> list[str]:
+        """Beside what else, known of an image without its label, the gain is not there.
+
+        That it is not there beside the true class is no limit: who knows more of the true class than the
+        classifier does knows where it is wrong.
+        """
+        return [name for name in ("signals", "predicted_class") if self.adds_beside(name) is False]
+
     def adds_beside(self, design: str) -> bool | None:
         """Whether its gain's interval lies above 0 beside more than confidence; None if not tried."""
         found = None if self.added is None else self.added.get(design)
@@ -105,7 +114,7 @@ def corrected(findings: Sequence[Finding]) -> dict[str, float]:
 
 
 def discoveries(findings: Sequence[Finding]) -> list[Finding]:
-    """The scores (controls aside) that add to confidence, the largest gain first.
+    """The scores (controls aside) that add to confidence, those without `limits` first, then by their gain.
 
     Those whose gain in AUROC has its 95% interval above 0, whose `corrected` p-value is below 0.05, and
     that no control equals (`adding_control`).
@@ -118,7 +127,7 @@ def discoveries(findings: Sequence[Finding]) -> list[Finding]:
         and p.get(one.name, 1.0) < SIGNIFICANT
         and adding_control(findings, one.operation) is None
     ]
-    return sorted(found, key=_gain, reverse=True)
+    return sorted(found, key=lambda one: (not one.limits, _gain(one)), reverse=True)
 
 
 def adding_control(findings: Sequence[Finding], operation: str) -> Finding | None:

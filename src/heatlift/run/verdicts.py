@@ -25,6 +25,9 @@ from heatlift.run.evidence import (
 )
 from heatlift.statistics import Figure
 
+KNOWN = {"signals": "the classifier's other signals", "predicted_class": "the predicted class"}
+"""What else is known of an image without its label, in words."""
+
 OPEN = 0.02
 """A gain in AUROC that is worth a mention where it can't be excluded."""
 
@@ -51,7 +54,7 @@ def verdict(finding: Finding, findings: Sequence[Finding]) -> str:
     - Too few images, or no labels: says so, nothing else.
     - Its gain seems real, but a control's does, too (`adding_control`): "adds ..., but so does the control".
     - Among `discoveries`: "adds: AUROC +0.03 [0.01, 0.05]". Where that is gone beside the classifier's
-      other signals, or beside the predicted class or the label, it says so.
+      other signals, or beside the predicted class, it says so.
     - Otherwise: "says nothing beyond confidence here", with the gain; with the p-value where only the
       correction for many looks speaks against it, and with what can't be excluded where that is 0.02 or more.
     - If its score with the label separates correct from wrong (interval excludes 0.5): where a control
@@ -88,13 +91,8 @@ def _told(finding: Finding, added: Added, findings: Sequence[Finding]) -> str:
 
 def _limits(finding: Finding) -> str:
     """Beside what else the gain is gone."""
-    named = {
-        "signals": "the classifier's other signals",
-        "predicted_class": "the predicted class",
-        "label": "the true class",
-    }
-    gone = [words for design, words in named.items() if finding.adds_beside(design) is False]
-    return f", but not beside {' or '.join(gone)}" if gone else ""
+    gone = " or ".join(KNOWN[design] for design in finding.limits)
+    return f", but not beside {gone}" if gone else ""
 
 
 def _gap_aside(finding: Finding, findings: Sequence[Finding]) -> str:
@@ -182,12 +180,21 @@ def _found(findings: Sequence[Finding], gains: Mapping[str, tuple[Finding, Added
     kept, tested = discoveries(findings), len(corrected(findings))
     if kept:
         best, added = gains[kept[0].name]
-        others = f" ({', '.join(one.name for one in kept[1:4])})" if len(kept) > 1 else ""
-        return (
-            f"{len(kept)} of {tested} scores say something about correctness that plain confidence does not: "
+        raised = (
             f"{best.name}{', the best,' if len(kept) > 1 else ''} raises the AUROC from "
             f"{added.auroc_before:.2f} to {added.auroc_after:.2f} ({gain_text(added.auroc)})"
-            f"{_limits(best)}{others and '; also' + others}."
+        )
+        whole = [one.name for one in kept if not one.limits]
+        if not whole:
+            return (
+                f"{len(kept)} of {tested} scores add to plain confidence, but none of them to all else that "
+                f"is known: {raised}{_limits(best)}."
+            )
+        also = f"; so {'do' if len(whole) > 2 else 'does'} {', '.join(whole[1:4])}" if whole[1:] else ""
+        more = f" and {len(whole) - 4} more" if len(whole) > 4 else ""
+        return (
+            f"{len(whole)} of {tested} scores say something about correctness that plain confidence does "
+            f"not: {raised}{also}{more}."
         )
     best, added = max(gains.values(), key=lambda pair: pair[1].auroc.value or 0.0)
     control = adding_control(findings, best.operation)
