@@ -62,6 +62,7 @@ def findings(
             Finding(
                 name,
                 operation,
+                1.0,
                 method in CONTROLS,
                 n,
                 n_correct,

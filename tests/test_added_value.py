@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import statsmodels.api as sm
-from scipy.stats import chi2, kstest
+from scipy.stats import chi2, kstest, norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
@@ -38,9 +38,11 @@ def test_no_image_is_judged_by_a_model_that_saw_it() -> None:
 def test_p_is_that_of_the_likelihood_ratio() -> None:
     confidence, score, correct = planted(1, 300, 0.3)
     known = Known.of(confidence[:, None], correct)
+    rank = norm.ppf((np.argsort(np.argsort(confidence)) + 0.5) / 300)
+    bending = np.column_stack([confidence, rank, rank**2, rank**3])
     likelihood = [
         sm.Logit(correct, sm.add_constant(features)).fit(disp=0).llf
-        for features in (confidence, np.column_stack([confidence, normal_scores(score)]))
+        for features in (bending, np.column_stack([bending, normal_scores(score)]))
     ]
     expected = chi2.sf(2 * (likelihood[1] - likelihood[0]), 1)
     assert known.beside(score).p == pytest.approx(expected, rel=0.02)

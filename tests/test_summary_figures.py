@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from heatlift.run.curves import BEST_POSSIBLE
 from heatlift.run.summary import summarise
-from heatlift.run.tables import write_part
+from heatlift.run.tables import read_table, write_part
 from heatlift.temperature import log_confidence_at
 
 CLASSES = 4
@@ -100,10 +100,10 @@ def test_every_ranked_figure_is_that_of_the_columns(tmp_path: Path) -> None:
         score = columns[name]
         label = score - 2.0 * ~correct
         for key, values in (("ks", score), ("ks_label", label)):
-            assert entry[key]["value"] == pytest.approx(
-                stats.ks_2samp(values[correct], values[~correct]).statistic
-            )
-            assert entry[key]["low"] <= entry[key]["value"] <= entry[key]["high"]
+            expected = stats.ks_2samp(values[correct], values[~correct])
+            assert entry[key]["value"] == pytest.approx(expected.statistic)
+            assert entry[f"{key}_p"] == pytest.approx(expected.pvalue)
+            assert entry[key]["low"] is entry[key]["high"] is None
         pairs = [
             (score[i] > score[j]) + (score[i] == score[j]) / 2
             for i in np.flatnonzero(correct)
@@ -211,3 +211,69 @@ def test_an_indicator_is_put_to_the_same_test(tmp_path: Path) -> None:
     assert "mine:told" in summary["verdict"]
     # all that is looked at is corrected for
     assert summarise(tmp_path, resamples=50)["methods"][0]["p_corrected"] is not None
+
+
+def broken(run: Path, lost: int) -> dict[str, np.ndarray]:
+    """The same audit where the first images could not be read, and saliency failed on some of the others."""
+    columns = audit(run)
+    predictions = read_table(run, "predictions").to_pylist()
+    scores = read_table(run, "scores").to_pylist()
+    names = [row["image"] for row in predictions]
+    for row in predictions:
+        if names.index(row["image"]) < lost:
+            row.update({name: None for name in row if name not in ("image", "label")}, status="unreadable")
+    for row in scores:
+        failed = row["method"] == "saliency" and names.index(row["image"]) % 10 == 0
+        if failed or names.index(row["image"]) < lost:
+            keep = ("image", "method", "operation", "scale", "control")
+            row.update({name: None for name in row if name not in keep}, status="lost")
+    write_part(run, "predictions", 0, predictions)
+    write_part(run, "scores", 0, scores)
+    return columns
+
+
+def test_images_that_failed_enter_no_curve_and_no_class(tmp_path: Path) -> None:
+    columns = broken(tmp_path, 60)
+    summary = summarise(tmp_path, resamples=100)
+    correct, rest = columns["correct"][60:], np.arange(60, 300)
+    curves = summary["curves"]
+    for name in ("confidence", BEST_POSSIBLE, "noise/add"):
+        assert curves["n"][name] == 240
+        assert curves["risk"][name][-1] == pytest.approx(1 - correct.mean())
+    assert curves["n"]["saliency/add"] == 216
+    for entry in summary["by_class"]:
+        rows = rest[columns["predicted"][rest] == entry["class"]]
+        kept = rows[rows % 10 != 0]
+        for name, column, used in (("saliency/add", "saliency 1.0", kept), ("noise/add", "noise 1.0", rows)):
+            found = entry["methods"][name]
+            assert found["n"] == len(used)
+            assert found["value"] == pytest.approx(
+                roc_auc_score(columns["correct"][used], columns[column][used])
+            )
+    changed = summary["methods"][0]["improvement"]
+    assert changed["all"]["n"] == 216
+    assert changed["correct"]["n"] + changed["wrong"]["n"] == 216
+
+
+def test_without_labels_there_is_no_best_possible_and_no_temperature(tmp_path: Path) -> None:
+    audit(tmp_path)
+    predictions, scores = (read_table(tmp_path, name).to_pylist() for name in ("predictions", "scores"))
+    for row in predictions:
+        row.update(label=None, correct=None, p_label=None)
+    for row in scores:
+        row.update(co_label=None, delta_p_label=None)
+    write_part(tmp_path, "predictions", 0, predictions)
+    write_part(tmp_path, "scores", 0, scores)
+    summary = summarise(tmp_path, resamples=50)
+    assert summary["curves"]["risk"] == {}
+    assert summary["temperature"] is None
+    assert "temperature" not in summary["baselines"]
+
+
+def test_no_temperature_is_made_up_where_none_can_be_fitted(tmp_path: Path) -> None:
+    audit(tmp_path)
+    predictions = read_table(tmp_path, "predictions").to_pylist()
+    for row in predictions:
+        row.update(label=row["predicted"], correct=True, p_label=row["confidence"])
+    write_part(tmp_path, "predictions", 0, predictions)
+    assert summarise(tmp_path, resamples=50)["temperature"] is None

@@ -15,6 +15,8 @@ from judged import findings, predictions
 
 N, WRONG = 400, 100
 CORRECT = np.arange(N) >= WRONG
+DRAWN = ("noise", "shuffled", "image")
+"""The controls whose scores are drawn: zero's are 0."""
 
 
 def normal(rng: np.random.Generator, shift: float) -> np.ndarray:
@@ -41,12 +43,12 @@ def rng() -> np.random.Generator:
 @pytest.mark.slow
 @pytest.mark.parametrize("shift", [1.5, 0.0])
 def test_noise_is_hardly_ever_a_discovery(shift: float) -> None:
-    """Six scores of pure noise beside a good confidence, and beside one that is noise itself."""
+    """Four scores of pure noise beside a good confidence, and beside one that is noise itself."""
     claimed = 0
     for seed in range(100):
         rng = np.random.default_rng(seed)
         said = predictions(CORRECT, normal(rng, shift))
-        found = findings(said, {f"m{i}/add": normal(rng, 0) for i in range(6)}, resamples=100)
+        found = findings(said, {f"m{i}/add": normal(rng, 0) for i in range(4)}, resamples=60)
         kept = discoveries(found)
         claimed += bool(kept)
         assert audit(found).startswith("No heatmap here says anything") != bool(kept)
@@ -58,19 +60,19 @@ def test_noise_is_hardly_ever_a_discovery(shift: float) -> None:
 
 @pytest.mark.slow
 def test_a_planted_signal_is_found() -> None:
-    """A score of AUROC 0.76 apart from a confidence of 0.76, both together 0.84, among five of noise."""
+    """A score of AUROC 0.76 apart from a confidence of 0.76, both together 0.84, with noise and controls."""
     claimed = 0
     for seed in range(40):
         rng = np.random.default_rng(seed)
         said = predictions(CORRECT, normal(rng, 1))
-        scores = {f"m{i}/add": normal(rng, 0) for i in range(5)} | {"planted/add": normal(rng, 1)}
-        found = findings(said, scores)
+        scores = {f"{name}/add": normal(rng, 0) for name in ("m0", "m1", "m2", "m3", "m4", *DRAWN)}
+        found = findings(said, scores | {"planted/add": normal(rng, 1)})
         kept = discoveries(found)
         if [one.name for one in kept] == ["planted/add"]:
             claimed += 1
             assert verdict(found[-1], found).startswith("adds: AUROC +0.")
             assert audit(found).startswith(
-                "1 of 6 scores say something about correctness that plain confidence does not: planted/add"
+                "1 of 6 scores says something about correctness that plain confidence does not: planted/add"
             )
     assert claimed >= 38
 
@@ -83,6 +85,36 @@ def test_a_signal_that_runs_backwards_adds_as_much(rng: np.random.Generator) -> 
     assert backward.beside_confidence is not None
     assert backward.beside_confidence.auroc.value == pytest.approx(forward.beside_confidence.auroc.value)
     assert verdict(backward, [backward]).startswith("adds: AUROC +0.")
+
+
+@pytest.mark.slow
+def test_what_only_mends_the_calibration_is_no_discovery() -> None:
+    """Functions of a confidence whose correctness falls again where it is highest, or rises no more."""
+    claimed = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        z = rng.gamma(3, 1, 800)
+        for shape in (np.minimum(z, 2), np.where(z < 5, z, 10 - z)):
+            correct = rng.random(800) < 1 / (1 + np.exp(0.5 - shape))
+            found = findings(predictions(correct, z), {"log/add": np.log(z), "reciprocal/add": 1 / z})
+            claimed += bool(discoveries(found))
+    assert claimed <= 2
+
+
+@pytest.mark.slow
+def test_in_two_classes_with_the_errors_in_one_noise_is_no_discovery() -> None:
+    """Scores that know confidence and the class, and nothing else, beside noisy controls."""
+    claimed = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        said = predictions(CORRECT, normal(rng, 1), classes=2)
+        predicted = np.where(CORRECT, rng.random(N) < 0.4, rng.random(N) < 0.9).astype(int)
+        said = replace(said, predicted=predicted, label=np.where(CORRECT, predicted, 1 - predicted))
+        known = said.confidences["max_logit"] - 2 * predicted
+        scores = {f"{name}/add": known + rng.normal(size=N) for name in ("m0", "m1", "m2")}
+        found = findings(said, scores | {f"{name}/add": rng.normal(size=N) for name in DRAWN})
+        claimed += any(not one.limits for one in discoveries(found))
+    assert claimed <= 1
 
 
 def test_what_is_confidence_again_adds_nothing(rng: np.random.Generator) -> None:
@@ -126,12 +158,12 @@ def test_a_score_that_only_tells_the_classes_apart_is_called_so() -> None:
     assert one.adds_beside("predicted_class") is False
     assert "but not beside" in verdict(one, [one])
     assert "the predicted class" in verdict(one, [one])
-    assert audit([one]).startswith("1 of 1 scores add to plain confidence, but none of them to all else")
+    assert audit([one]).startswith("The one score tested adds to plain confidence, but none to all else")
     assert "the predicted class" in audit([one])
     (honest,) = findings(said, {"honest/add": normal(rng, 1.5)})
     assert honest.adds_beside("predicted_class")
     assert discoveries([one, honest]) == [honest, one]
-    assert audit([one, honest]).startswith("1 of 2 scores say something about correctness that plain")
+    assert audit([one, honest]).startswith("1 of 2 scores says something about correctness that plain")
     assert "the predicted class" not in verdict(honest, [honest])
 
 
@@ -151,6 +183,8 @@ def test_the_best_score_and_confidence_are_named(rng: np.random.Generator) -> No
     best = max(gains, key=lambda name: gains[name].value or 0)
     assert f"AUROC {plain.value:.2f} [{plain.low:.2f}, {plain.high:.2f}]" in words
     assert f"the best of 2 scores, {best}, changes that by {gain_text(gains[best])}" in words
+    most = max(gain.high or 0 for gain in gains.values())
+    assert words.endswith(f"; up to +{most:.2f} can't be excluded." if most >= 0.02 else "].")
 
 
 def test_a_gap_that_a_control_shows_as_well_is_the_labels(rng: np.random.Generator) -> None:
@@ -198,9 +232,10 @@ def test_what_a_control_shows(rng: np.random.Generator) -> None:
     assert "but image/add, which explains nothing, by +0." in shadowed
     assert "but so does the control image (+0." in verdict(method, [method, knowing])
     assert code(method, [method, knowing]) == "control_too"
-    assert audit([method, noise]).startswith("1 of 1 scores say something")
-    # Under the other operation a control's success says nothing about this one.
+    assert audit([method, noise]).startswith("The one score tested says something")
+    # Under the other operation, or at another scale, a control's success says nothing about this one.
     assert discoveries([method, elsewhere]) == [method]
+    assert discoveries([method, replace(knowing, scale=0.3)]) == [method]
 
 
 def test_no_control_answers_for_an_indicator(rng: np.random.Generator) -> None:

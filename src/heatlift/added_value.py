@@ -28,9 +28,11 @@ class OutOfFold:
     Attributes:
         before: log odds of being correct from what is known already, (n,).
         after: the same with the score beside it, (n,).
-        p: of the likelihood ratio of the two models fitted on all images: how probable so much better a
-            fit is if the score says nothing more (Wilks 1938). Tests of nested models' AUROCs are not
-            to be had from the AUROCs themselves (Demler, Pencina and D'Agostino 2012).
+        p: of the likelihood ratio of two models fitted on all images, with and without the score: how
+            probable so much better a fit is if the score says nothing more (Wilks 1938). In both the
+            confidence may bend, so that a score that only mends how it is calibrated earns nothing. Tests of
+            nested models' AUROCs are not to be had from the AUROCs themselves (Demler, Pencina and D'Agostino
+            2012).
     """
 
     before: FloatArray
@@ -90,6 +92,7 @@ class Known:
 
     Attributes:
         features: (n, k), standardised.
+        bending: what lets the models of all images bend, (n, j).
         correct: (n,) bool.
         folds: pairs of rows to fit on and rows to judge.
         odds: out-of-fold log odds, (n,).
@@ -97,6 +100,7 @@ class Known:
     """
 
     features: FloatArray
+    bending: FloatArray
     correct: Any
     folds: tuple[tuple[Any, Any], ...]
     odds: FloatArray
@@ -107,7 +111,7 @@ class Known:
         """Fit the models.
 
         Args:
-            features: (n, k).
+            features: (n, k); the first is the confidence's logit.
             correct: (n,) bool; both kinds need as many images as there are folds.
             seed: of the folds.
         """
@@ -117,21 +121,33 @@ class Known:
         count = min(FOLDS if len(correct) < MANY else FOLDS // 2, int(correct.sum()), int((~correct).sum()))
         splitter = StratifiedKFold(max(2, count), shuffle=True, random_state=seed % 2**32)
         folds = tuple(splitter.split(features, correct))
-        odds, likelihood = _fitted(features, correct, folds)
-        return cls(features, correct, folds, odds, likelihood)
+        bending = _bends(features[:, 0])
+        likelihood = _likelihood(np.column_stack([features, bending]), correct)
+        return cls(features, bending, correct, folds, _odds(features, correct, folds), likelihood)
 
     def beside(self, score: FloatArray) -> OutOfFold:
         """What a score (n,) adds."""
-        odds, likelihood = _fitted(
-            np.column_stack([self.features, normal_scores(score)]), self.correct, self.folds
-        )
+        beside = np.column_stack([self.features, normal_scores(score)])
+        odds = _odds(beside, self.correct, self.folds)
+        likelihood = _likelihood(np.column_stack([beside, self.bending]), self.correct)
         p = float(chi2.sf(max(0.0, 2 * (likelihood - self.likelihood)), 1))
         return OutOfFold(self.odds, odds, p)
 
 
-def _fitted(features: FloatArray, correct: Any, folds: Any) -> tuple[FloatArray, float]:
-    """Out-of-fold log odds (n,), and the log likelihood of one model of all images."""
+def _bends(confidence: FloatArray) -> FloatArray:
+    """Powers of a confidence's rank, by which its log odds may depend on it in any smooth way: (n, 3)."""
+    rank = normal_scores(confidence)
+    return np.column_stack([rank, rank**2 - 1, (rank**3 - 3 * rank) / 3])
+
+
+def _odds(features: FloatArray, correct: Any, folds: Any) -> FloatArray:
+    """Out-of-fold log odds, (n,)."""
     design, odds = with_constant(features), np.empty(len(correct))
     for fit, judge in folds:
         odds[judge] = design[judge] @ fitted(features[fit], correct[fit])
-    return odds, log_likelihood(design @ fitted(features, correct), correct)
+    return odds
+
+
+def _likelihood(features: FloatArray, correct: Any) -> float:
+    """Logarithm of the likelihood of one model of all images."""
+    return log_likelihood(with_constant(features) @ fitted(features, correct), correct)

@@ -1,4 +1,4 @@
-"""How well a score ranks correct images above wrong ones: AUROC, AURC, AUGRC, FPR95, KS, coverage.
+"""How well a score ranks correct images above wrong ones: AUROC, AURC, AUGRC, FPR95, accuracy at coverage.
 
 A high score means "probably correct"; images are accepted from the highest score down. All are
 computed from a ranking that is sorted once and from how often each image counts, so that a bootstrap
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from math import ceil
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ FloatArray = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 Counts = npt.NDArray[np.int32]
 Sums = npt.NDArray[np.int64]
-FigureName = Literal["auroc", "aurc", "augrc", "fpr95", "ks"]
+FigureName = Literal["auroc", "aurc", "augrc", "fpr95"]
 
 
 @dataclass(frozen=True)
@@ -119,15 +119,6 @@ class Ranking:
         # 0.9 * 10 is a little more than 9 in binary.
         return min(n, max(1, ceil(round(coverage * n, 9))))
 
-    @cached_property
-    def widest(self) -> tuple[int, int]:
-        """How many positives and negatives lie above the threshold where their shares differ most."""
-        accepted = np.concatenate([self.above, self.upto])
-        wrong = np.concatenate([self.negative_above, self.negative_upto])
-        apart = np.abs(accepted / self.n_positive - wrong / self.n_negative)
-        at = int(apart.argmax())
-        return int(accepted[at]), int(wrong[at])
-
 
 @dataclass(frozen=True)
 class Accepted:
@@ -174,20 +165,6 @@ class Accepted:
         threshold = (self.correct[:, 1:] < needed).sum(axis=1)
         accepted = self.wrong[np.arange(len(self.wrong)), self.ranking.accepted[threshold]]
         return np.asarray(accepted / self.ranking.n_negative, dtype=np.float64)
-
-    def ks(self) -> FloatArray:
-        """See `kolmogorov_smirnov`: (r,). Both classes need an image.
-
-        Of resamples at the threshold that is the widest one of the images as they are: at each resample's
-        own the figure would grow with the noise, and its interval might not hold the figure itself.
-        """
-        positives, negatives = self.ranking.widest
-        apart = (
-            self.correct[:, positives] / self.ranking.n_positive
-            - self.wrong[:, negatives] / self.ranking.n_negative
-        )
-        sign = np.sign(positives / self.ranking.n_positive - negatives / self.ranking.n_negative) or 1.0
-        return np.asarray(sign * apart, dtype=np.float64)
 
     def accuracy_at(self, coverage: float) -> FloatArray:
         """The share of correct images among the best-ranked part: (r,); ties as in `aurc`."""
@@ -294,20 +271,6 @@ def fpr95(scores: Any, correct: Any) -> float | None:
     if not ranking.n_positive or not ranking.n_negative:
         return None
     return ranking.value("fpr95")
-
-
-def kolmogorov_smirnov(scores: Any, positive: Any) -> float | None:
-    """The largest difference between the shares of positive and of negative images above any threshold.
-
-    In [0, 1]; None if either class is empty. (Kolmogorov-Smirnov's two-sample statistic.)
-
-    Raises:
-        HeatliftError: a score is NaN.
-    """
-    ranking = Ranking.of(scores, positive)
-    if not ranking.n_positive or not ranking.n_negative:
-        return None
-    return ranking.value("ks")
 
 
 def accuracy_at(scores: Any, correct: Any, coverage: float) -> float | None:

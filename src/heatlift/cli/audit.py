@@ -38,7 +38,7 @@ def audit(
         str,
         typer.Option(
             metavar="A,B",
-            help="How strongly each heatmap is applied, such as 0.1,0.3,1: its largest absolute value.",
+            help="How far to go from the image (0) to what the operation gives (1), such as 0.1,0.3,1.",
         ),
     ] = "1",
     indicator: Annotated[
@@ -119,6 +119,7 @@ def run_and_report(config: Any, out: Path) -> int:
     from heatlift.cli import progress
     from heatlift.report import write_report
     from heatlift.run.audit import prepare, run
+    from heatlift.run.columns import pair_name
 
     audit = prepare(config, command=["heatlift", *sys.argv[1:]])
     print(f"{audit.classifier.name}: {audit.classifier.num_classes} classes, {len(audit.items)} images")
@@ -132,10 +133,12 @@ def run_and_report(config: Any, out: Path) -> int:
     print(f"images: {counts['ok']} audited, {counts['failed']} failed{options.reasons(counts['failures'])}")
     if counts["labelled"]:
         print(f"predictions: {counts['correct']} correct, {counts['wrong']} wrong")
-    for method in summary["methods"]:
-        if method["n_failed"] > counts["failed"]:
-            name = f"{method['method']}/{method['operation']}"
-            print(f"{name}: {method['n_failed']} images without figures{options.reasons(method['failures'])}")
+    for one in (*summary["methods"], *summary["indicators"]):
+        if one["n_failed"] > counts["failed"]:
+            name = one.get("indicator") or pair_name(one["method"], one["operation"], one["scale"])
+            print(f"{name}: {one['n_failed']} images without figures{options.reasons(one['failures'])}")
+    for one in summary["indicators"]:
+        print(f"{one['indicator']}: {one['verdict']}")
     if pace:
         print(f"pace: {pace:.2f} images per second")
     print(f"report: {report}")

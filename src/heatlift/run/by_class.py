@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from heatlift.ranking import FloatArray, Ranking
 from heatlift.run.columns import Mask, Predictions
 from heatlift.run.judgement import Settings
-from heatlift.statistics import bootstrap, percentiles, share
+from heatlift.statistics import Figure, bootstrap, percentiles, share
 
 MOST = 12
 """Classes shown: those with the most wrong images."""
@@ -36,10 +37,8 @@ def by_class(
         n_wrong, n_correct = int(wrong[place]), int((rows & predictions.correct).sum())
         if min(n_wrong, n_correct) < 2:
             continue
-        covered = {"confidence": predictions.confidences["confidence"]} | {
-            name: values for name, (ok, values) in scores.items() if ok[rows].all()
-        }
-        aurocs = _aurocs(covered, rows, predictions.correct[rows], settings)
+        confidence = {"confidence": (rows, predictions.confidences["confidence"])}
+        aurocs = _aurocs(confidence | dict(scores), rows, predictions.correct, settings)
         found.append(
             {
                 "class": int(classes[place]),
@@ -54,18 +53,30 @@ def by_class(
 
 
 def _aurocs(
-    scores: Mapping[str, FloatArray], rows: Mask, correct: Mask, settings: Settings
+    scores: Mapping[str, tuple[Mask, FloatArray]], rows: Mask, correct: Mask, settings: Settings
 ) -> dict[str, Any]:
-    rankings = {name: Ranking.of(values[rows], correct) for name, values in scores.items()}
-    n, n_correct = len(correct), int(correct.sum())
-    drawn = bootstrap(
-        [ranking.statistic("auroc") for ranking in rankings.values()],
-        n_correct,
-        n - n_correct,
-        settings.resamples,
-        settings.seed,
-    )
-    return {
-        name: percentiles(ranking.value("auroc"), draws, n).as_json()
-        for (name, ranking), draws in zip(rankings.items(), drawn, strict=True)
-    }
+    """Of each score on those of the rows that it covers; scores that cover the same ones share resamples."""
+    alike: dict[bytes, list[str]] = defaultdict(list)
+    for name, (ok, _) in scores.items():
+        alike[(ok & rows).tobytes()].append(name)
+    found: dict[str, Any] = {}
+    for names in alike.values():
+        covered = scores[names[0]][0] & rows
+        right = correct[covered]
+        n, n_correct = len(right), int(right.sum())
+        if min(n_correct, n - n_correct) < 2:
+            found |= dict.fromkeys(names, Figure.unknown(n).as_json())
+            continue
+        rankings = [Ranking.of(scores[name][1][covered], right) for name in names]
+        drawn = bootstrap(
+            [ranking.statistic("auroc") for ranking in rankings],
+            n_correct,
+            n - n_correct,
+            settings.resamples,
+            settings.seed,
+        )
+        found |= {
+            name: percentiles(ranking.value("auroc"), draws, n).as_json()
+            for name, ranking, draws in zip(names, rankings, drawn, strict=True)
+        }
+    return {name: found[name] for name in scores}

@@ -79,7 +79,7 @@ class PairScores:
     @property
     def name(self) -> str:
         """``saliency/add``, or ``saliency/add x0.3`` where the scale is not 1."""
-        return _pair_name(self.method, self.operation, self.scale)
+        return pair_name(self.method, self.operation, self.scale)
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def read_scores(run: Path, predictions: Predictions) -> Iterator[PairScores]:
         table.schema.get_field_index("scale"), "scale", pc.fill_null(table["scale"], 1.0)
     )
     keys = ["method", "operation", "scale"]
-    for key, rows in _by_key(run, "scores", table, keys, _pair_name, predictions):
+    for key, rows in _by_key(run, "scores", table, keys, pair_name, predictions):
         yield _pair(rows, key, predictions)
 
 
@@ -244,7 +244,7 @@ def _pair(table: pa.Table, key: tuple[str, str, float], predictions: Predictions
     )
 
 
-def _pair_name(method: str, operation: str, scale: float) -> str:
+def pair_name(method: str, operation: str, scale: float) -> str:
     return f"{method}/{operation}" + ("" if scale == 1 else f" x{scale:g}")
 
 

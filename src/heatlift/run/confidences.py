@@ -8,7 +8,7 @@ import numpy as np
 
 from heatlift.run.columns import Mask, Predictions
 from heatlift.run.judgement import Judge, Settings
-from heatlift.temperature import Tempered, tempered
+from heatlift.temperature import TEMPERATURES, Tempered, tempered
 
 LEAST_P = 1e-300
 """Stands for the probability of a label that double precision has none for."""
@@ -37,8 +37,12 @@ def baselines(
 
 
 def _tempered(predictions: Predictions, rows: Mask, seed: int) -> Tempered | None:
-    if predictions.log_confidence_at is None or rows.sum() < 4:
+    correct = predictions.correct[rows]
+    if predictions.log_confidence_at is None or min(correct.sum(), (~correct).sum()) < 2:
         return None
     confidence = predictions.confidences["confidence"][rows]
     lag = np.log(confidence) - np.log(np.maximum(predictions.p_label[rows], LEAST_P))
-    return tempered(predictions.log_confidence_at[rows], np.where(predictions.correct[rows], 0, lag), seed)
+    found = tempered(predictions.log_confidence_at[rows], np.where(correct, 0, lag), seed)
+    # At an end of the grid nothing was fitted: so it is where one half has next to no errors.
+    ends = (TEMPERATURES[0], TEMPERATURES[-1])
+    return None if {found.whole, *found.halves} & set(ends) else found

@@ -32,6 +32,7 @@ class Finding:
     Attributes:
         name: as `heatlift.run.columns.PairScores.name`, or the indicator's.
         operation: what was done with the heatmap; empty for an indicator, which no control answers for.
+        scale: of the heatmap; 1 for an indicator.
         control: whether it is a control's.
         n, n_correct, n_wrong: usable images, and those with a label.
         auroc_label: of the score that uses the label; None for an indicator.
@@ -43,6 +44,7 @@ class Finding:
 
     name: str
     operation: str
+    scale: float
     control: bool
     n: int
     n_correct: int
@@ -70,7 +72,7 @@ class Finding:
 
     @property
     def seems_to_add(self) -> bool:
-        """Before any correction for many looks: the gain's interval lies above 0, and so does the fit's."""
+        """Before any correction for many looks: the gain's interval lies above 0, and p is below 0.05."""
         added = self.beside_confidence
         return added is not None and added.auroc.above(0) and added.p < SIGNIFICANT
 
@@ -123,19 +125,25 @@ def discoveries(findings: Sequence[Finding]) -> list[Finding]:
     found = [
         one
         for one in findings
-        if one.seems_to_add
-        and p.get(one.name, 1.0) < SIGNIFICANT
-        and adding_control(findings, one.operation) is None
+        if one.seems_to_add and p.get(one.name, 1.0) < SIGNIFICANT and adding_control(findings, one) is None
     ]
     return sorted(found, key=lambda one: (not one.limits, _gain(one)), reverse=True)
 
 
-def adding_control(findings: Sequence[Finding], operation: str) -> Finding | None:
-    """A control that seems to add to confidence under an operation, uncorrected; the best of several.
+def adding_control(findings: Sequence[Finding], finding: Finding) -> Finding | None:
+    """A control that adds to confidence under a score's operation and scale; the best of several.
 
-    Where there is one, what a method adds under that operation can't be its explanation's doing.
+    Its gain's interval lies above 0, and its p-value, corrected for the controls there, below 0.05. Where
+    there is one, what a method adds in the same way can't be its explanation's doing.
     """
-    found = [one for one in findings if one.control and one.operation == operation and one.seems_to_add]
+    there = [
+        one
+        for one in findings
+        if one.control and (one.operation, one.scale) == (finding.operation, finding.scale)
+    ]
+    tested = {one.name: one.beside_confidence.p for one in there if one.beside_confidence}
+    p = dict(zip(tested, holm(list(tested.values())), strict=True))
+    found = [one for one in there if one.seems_to_add and p[one.name] < SIGNIFICANT]
     return max(found, key=_gain, default=None)
 
 
@@ -147,8 +155,8 @@ def _gain(finding: Finding) -> float:
 def equalling_control(finding: Finding, findings: Sequence[Finding]) -> Finding | None:
     """The control (not zero) that separates as well as a method does when the label is used, if any.
 
-    Its auroc_label's interval excludes 0.5 on the same side, under the same operation, and its AUROC is
-    at least as far from 0.5; given enough images. Of several, the one farthest from 0.5.
+    Its auroc_label's interval excludes 0.5 on the same side, under the same operation at the same scale,
+    and its AUROC is at least as far from 0.5; given enough images. Of several, the one farthest from 0.5.
     """
     distance = _distance(finding)
 
@@ -162,7 +170,10 @@ def equalling_control(finding: Finding, findings: Sequence[Finding]) -> Finding 
     found = [
         one
         for one in findings
-        if one.control and one.method != "zero" and one.operation == finding.operation and not one.too_few
+        if one.control
+        and one.method != "zero"
+        and (one.operation, one.scale) == (finding.operation, finding.scale)
+        and not one.too_few
     ]
     return max(filter(equals, found), key=lambda one: abs(_distance(one)), default=None)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
+from scipy.stats import ks_2samp
 
 from heatlift.added_value import Added, Known, indicators_of, log_odds, normal_scores
 from heatlift.ranking import FigureName, FloatArray, Ranking
@@ -16,11 +17,14 @@ from heatlift.statistics import Figure, Statistic, bootstrap, percentiles, share
 from heatlift.temperature import TEMPERATURES
 from heatlift.within import WithinGroups
 
-RANKED: tuple[FigureName, ...] = ("auroc", "aurc", "augrc", "fpr95", "ks")
+RANKED: tuple[FigureName, ...] = ("auroc", "aurc", "augrc", "fpr95")
 COVERAGES = (0.5, 0.8, 0.9)
 """At which the accuracy of the most confident images is given."""
 
 Name = TypeVar("Name", bound=Hashable)
+
+EXACT = 1000
+"""Images up to which the p-value of Kolmogorov-Smirnov's statistic is exact."""
 
 FEW_CLASSES = 10
 """Up to which a class is a covariate."""
@@ -39,21 +43,26 @@ class Judgement:
     """How one score ranks correct images above wrong ones.
 
     Attributes:
-        figures: ``auroc``, ``aurc``, ``augrc``, ``fpr95``, ``ks``, ``within`` (AUROC over the pairs of one
-            predicted class), ``confidence`` (its AUROC on the same images), ``difference`` (AUROC minus it).
+        figures: ``auroc``, ``aurc``, ``augrc``, ``fpr95``, ``ks`` (without interval), ``within`` (AUROC over the
+            pairs of one predicted class), ``confidence`` (its AUROC on the same images), ``difference``
+            (AUROC less that).
+        ks_p: of the two-sample test whose statistic ``ks`` is: how probable so large a one is if the score
+            is distributed alike over both.
         accuracy_at: of the part with the highest scores, by coverage; Wilson's intervals.
         added: beside confidence, all of the classifier's signals, and its classes; None where there are
             too few images, and for what has nothing to be added to.
     """
 
     figures: Mapping[str, Figure]
+    ks_p: float | None
     accuracy_at: Mapping[str, Figure]
     added: Mapping[str, Added | None] | None
 
     def as_json(self) -> dict[str, Any]:
         """The figures that a confidence has, too, as summary.json has them."""
-        names = (*RANKED, "within")
+        names = (*RANKED, "ks", "within")
         found: dict[str, Any] = {name: self.figures[name].as_json() for name in names}
+        found["ks_p"] = self.ks_p
         return found | {"accuracy_at": {key: figure.as_json() for key, figure in self.accuracy_at.items()}}
 
     def added_json(self) -> dict[str, Any] | None:
@@ -88,12 +97,14 @@ class _Resamples:
 class _Asked:
     """Where the figures of one score will be: of `RANKED` the first, and the pooled one.
 
-    ``comparable`` images can be compared within their class; the accuracies are known at once.
+    ``comparable`` images can be compared within their class; the others are known at once.
     """
 
     ranked: int
     within: int
     comparable: int
+    ks: float
+    ks_p: float
     accuracy_at: Mapping[str, Figure]
 
 
@@ -156,7 +167,12 @@ class Judge:
             for coverage in COVERAGES
         }
         within = resamples.ask(grouped.statistic(), [grouped.value()])
-        return _Asked(ranked, within, sum(grouped.comparable), at)
+        # At the threshold where they differ most they differ by chance, too: an interval would mislead.
+        apart = ks_2samp(
+            scores[self.correct], scores[~self.correct], method="exact" if self.n <= EXACT else "asymp"
+        )
+        ks, p = float(apart.statistic), float(apart.pvalue)
+        return _Asked(ranked, within, sum(grouped.comparable), ks, p, at)
 
     def _read(
         self,
@@ -176,7 +192,13 @@ class Judge:
             }
         return Judgement(
             figures
-            | {"within": within, "difference": difference, "confidence": resamples.figure(plain, self.n)},
+            | {
+                "ks": Figure(asked.ks, None, None, self.n),
+                "within": within,
+                "difference": difference,
+                "confidence": resamples.figure(plain, self.n),
+            },
+            asked.ks_p,
             asked.accuracy_at,
             added,
         )
@@ -248,5 +270,7 @@ class Judge:
 
     def _unknown(self) -> Judgement:
         unknown = Figure.unknown(self.n)
-        names = (*RANKED, "within", "confidence", "difference")
-        return Judgement(dict.fromkeys(names, unknown), dict.fromkeys(map(str, COVERAGES), unknown), None)
+        names = (*RANKED, "ks", "within", "confidence", "difference")
+        return Judgement(
+            dict.fromkeys(names, unknown), None, dict.fromkeys(map(str, COVERAGES), unknown), None
+        )

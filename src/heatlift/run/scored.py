@@ -33,18 +33,21 @@ class Scored:
     with_label: FloatArray | None
     control: bool
     operation: str
+    scale: float
 
 
 def of_pair(pair: PairScores, labelled: Mask) -> Scored:
     """Of a method or control; ``labelled`` are the usable images with a label."""
     rows = pair.ok & labelled
-    return Scored(pair.name, pair.ok, rows, pair.co_predicted, pair.co_label, pair.control, pair.operation)
+    return Scored(
+        pair.name, pair.ok, rows, pair.co_predicted, pair.co_label, pair.control, pair.operation, pair.scale
+    )
 
 
 def of_indicator(indicator: IndicatorScores, labelled: Mask) -> Scored:
     """Of an indicator; ``labelled`` are the usable images with a label."""
     rows = indicator.ok & labelled
-    return Scored(indicator.indicator, indicator.ok, rows, indicator.values, None, False, "")
+    return Scored(indicator.indicator, indicator.ok, rows, indicator.values, None, False, "", 1.0)
 
 
 def judged(scored: Sequence[Scored], predictions: Predictions, settings: Settings) -> Judged:
@@ -72,6 +75,7 @@ def finding(score: Scored, predictions: Predictions, judgements: Judged) -> Find
     return Finding(
         score.name,
         score.operation,
+        score.scale,
         score.control,
         int(score.ok.sum()),
         n_correct,

@@ -181,6 +181,7 @@ def _method(
         "auroc_label_free": free.figures["auroc"].as_json(),
         "auroc_difference": free.figures["difference"].as_json(),
         "ks_label": with_label.figures["ks"].as_json(),
+        "ks_label_p": with_label.ks_p,
         "within_label": with_label.figures["within"].as_json(),
         **{name: figures for name, figures in free.as_json().items() if name != "auroc"},
         "added": free.added_json(),
@@ -215,4 +216,4 @@ def _indicator(
 def _curves(scored: Sequence[Scored], predictions: Predictions, labelled: Mask) -> dict[str, Any]:
     scores = {name: (labelled, values[labelled]) for name, values in predictions.confidences.items()}
     scores |= {one.name: (one.rows, one.label_free[one.rows]) for one in scored}
-    return curves(scores, predictions.correct)
+    return curves(scores, predictions.correct, labelled)

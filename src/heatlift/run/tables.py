@@ -39,7 +39,7 @@ SCORES = pa.schema(
         ("method", pa.string()),  # a method's or a control's name
         ("operation", pa.string()),  # add | multiply
         ("control", pa.bool_()),
-        ("scale", pa.float64()),  # the heatmap's largest absolute value when it was applied; null reads as 1
+        ("scale", pa.float64()),  # from the image (0) to what the operation gives (1); null reads as 1
         ("co_label", pa.float64()),  # null without a label
         ("co_predicted", pa.float64()),
         ("delta_p_label", pa.float64()),  # softmax probability after minus before

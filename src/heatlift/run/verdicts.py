@@ -43,7 +43,7 @@ def code(finding: Finding, findings: Sequence[Finding]) -> Code:
         return "too_few"
     if any(one is finding for one in discoveries(findings)):
         return "adds"
-    if finding.seems_to_add and adding_control(findings, finding.operation) is not None:
+    if finding.seems_to_add and adding_control(findings, finding) is not None:
         return "control_too"
     return "nothing"
 
@@ -73,7 +73,7 @@ def _told(finding: Finding, added: Added, findings: Sequence[Finding]) -> str:
     if kind == "adds":
         return f"adds: AUROC {gain}{_limits(finding)}"
     if kind == "control_too":
-        control = adding_control(findings, finding.operation)
+        control = adding_control(findings, finding)
         other = control.beside_confidence if control else None
         assert control is not None
         assert other is not None
@@ -84,15 +84,26 @@ def _told(finding: Finding, added: Added, findings: Sequence[Finding]) -> str:
     told = f"says nothing beyond confidence here: AUROC {gain}"
     if finding.seems_to_add:
         return f"{told}, p = {p[finding.name]:.2g} after correction for {len(p)} looks"
-    if added.auroc.high is not None and added.auroc.high >= OPEN:
-        return f"{told}; up to +{added.auroc.high:.2f} can't be excluded"
-    return told
+    return told + _open([added])
+
+
+def _open(tested: Sequence[Added]) -> str:
+    """How large a gain can't be excluded, where that is worth a mention."""
+    most = max((added.auroc.high or 0.0 for added in tested), default=0.0)
+    return f"; up to +{most:.2f} can't be excluded" if most >= OPEN else ""
 
 
 def _limits(finding: Finding) -> str:
     """Beside what else the gain is gone."""
     gone = " or ".join(KNOWN[design] for design in finding.limits)
-    return f", but not beside {gone}" if gone else ""
+    if gone:
+        return f", but not beside {gone}"
+    # Of one class there is nothing to tell apart, of many there are too few images for each.
+    return (
+        ""
+        if finding.adds_beside("predicted_class")
+        else "; whether it only tells classes apart was not tested"
+    )
 
 
 def _gap_aside(finding: Finding, findings: Sequence[Finding]) -> str:
@@ -187,17 +198,17 @@ def _found(findings: Sequence[Finding], gains: Mapping[str, tuple[Finding, Added
         whole = [one.name for one in kept if not one.limits]
         if not whole:
             return (
-                f"{len(kept)} of {tested} scores add to plain confidence, but none of them to all else that "
+                f"{_of(len(kept), tested, 'adds', 'add')} to plain confidence, but none to all else that "
                 f"is known: {raised}{_limits(best)}."
             )
         also = f"; so {'do' if len(whole) > 2 else 'does'} {', '.join(whole[1:4])}" if whole[1:] else ""
         more = f" and {len(whole) - 4} more" if len(whole) > 4 else ""
         return (
-            f"{len(whole)} of {tested} scores say something about correctness that plain confidence does "
-            f"not: {raised}{also}{more}."
+            f"{_of(len(whole), tested, 'says', 'say')} something about correctness that plain confidence does "
+            f"not: {raised}{_limits(best)}{also}{more}."
         )
     best, added = max(gains.values(), key=lambda pair: pair[1].auroc.value or 0.0)
-    control = adding_control(findings, best.operation)
+    control = adding_control(findings, best)
     confidence = _interval(best.confidence)
     what = "heatmap" if all(one.operation for one in findings) else "heatmap or indicator"
     if best.seems_to_add and control is not None and control.beside_confidence is not None:
@@ -213,8 +224,14 @@ def _found(findings: Sequence[Finding], gains: Mapping[str, tuple[Finding, Added
     return (
         f"No {what} here says anything about correctness beyond plain confidence: confidence alone has AUROC "
         f"{confidence}, and the best of {tested} scores, {best.name}, changes that by "
-        f"{gain_text(added.auroc)}{doubt}."
+        f"{gain_text(added.auroc)}{doubt}{_open([one for _, one in gains.values()])}."
     )
+
+
+def _of(found: int, tested: int, one: str, several: str) -> str:
+    if tested == 1:
+        return f"The one score tested {one}"
+    return f"{found} of {tested} scores {one if found == 1 else several}"
 
 
 def gain_text(gain: Figure) -> str:
@@ -222,7 +239,9 @@ def gain_text(gain: Figure) -> str:
     if gain.value is None or gain.low is None or gain.high is None:
         return "unknown"
     places = 3 if min(abs(gain.low), abs(gain.value), abs(gain.high)) < 0.01 else 2
-    return f"{gain.value:+.{places}f} [{gain.low:.{places}f}, {gain.high:.{places}f}]"
+    # Rounded first, and 0 added: what rounds to nothing has no sign.
+    value, low, high = (round(each, places) + 0.0 for each in (gain.value, gain.low, gain.high))
+    return f"{value:+.{places}f} [{low:.{places}f}, {high:.{places}f}]"
 
 
 def _number(figure: Figure) -> str:
