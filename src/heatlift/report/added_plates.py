@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from heatlift.report.added_words import ADDS, CONTROL_TOO, limits, untested
 from heatlift.report.distributions import Axis
 from heatlift.report.findings import enough, name_of
 from heatlift.report.known import Known
 from heatlift.report.plate import GroupRow, Groups, Plate
 from heatlift.report.plates import cut, drawable, intervals
-from heatlift.report.records import MethodSummary
+from heatlift.report.records import Added, MethodSummary
 from heatlift.report.summary import Audit
 from heatlift.report.tables import gain
 from heatlift.report.wording import count, interval, signed
-
-ADDS = "adds"
-"""The finding of a score that tells something beside confidence, by the rules of the verdicts."""
-
-ELSE = {
-    "signals": "the classifier’s other signals",
-    "predicted_class": "the predicted class",
-}
-"""What a gain beside confidence may be known from anyway."""
+from heatlift.run.evidence import SIGNIFICANT
 
 
 def spanning(found: Iterable[Known | None], line: float) -> Axis:
@@ -54,7 +47,7 @@ def added_plate(audit: Audit) -> Plate | None:
         "confidence alone (both fitted on other images than they are tested on). Right of the line, the "
         "heatmap knows something that the classifier’s own probability does not; the label is not used. "
         "Grey: controls that explain nothing; what one of them gains too is not the heatmap’s doing. "
-        f"{intervals(audit)}{cut(len(drawn), len(rows))}",
+        f"{intervals(audit, (row.known[0] for row in drawn))}{cut(len(drawn), len(rows))}",
         "AUROC gained beside confidence: "
         + "; ".join(f"{row.name} {row.note} {interval(row.known[0])}" for row in drawn),
         Groups(
@@ -68,49 +61,73 @@ def added_plate(audit: Audit) -> Plate | None:
 
 
 def added_title(audit: Audit) -> str:
-    """What tells more than confidence alone, by the rules of the verdicts."""
+    """What tells more than confidence alone, by the rules of the verdicts, at whatever scale it does."""
     if not enough(audit):
         return (
             "Too few images to say whether a heatmap adds to confidence "
             f"({audit.count('correct'):,} correct, {audit.count('wrong'):,} wrong)"
         )
-    found = [m for m in _drawn(audit) if not m.control]
+    found = _heatmaps(audit)
     adding = sorted(
-        (m for m in found if m.finding == ADDS), key=lambda m: (not _limits(m), _gained(m)), reverse=True
+        (m for m in found if m.finding == ADDS), key=lambda m: (not limits(m.added), _gained(m)), reverse=True
     )
-    also = [one.name for one in audit.indicators if one.finding == ADDS]
+    also = next((one for one in audit.indicators if one.finding == ADDS), None)
     if adding:
-        n = len(adding) - 1
+        best, n = adding[0], len(adding) - 1
         others = f"; {count(n, 'other')} {'adds' if n == 1 else 'add'} to it too" if n else ""
-        return (
-            f"{name_of(adding[0])} adds to confidence: AUROC {_shown(adding[0])}{_limits(adding[0])}{others}"
-        )
-    if also:
-        return f"No heatmap adds to confidence, but the indicator {also[0]} does"
+        return f"{name_of(best)} adds to confidence: AUROC {_shown(best)}{_aside(best.added)}{others}"
+    if also is not None:
+        return f"No heatmap adds to confidence, but the indicator {also.name} does{_aside(also.added)}"
     if not found:
         return "What controls and indicators add to confidence"
     best = max(found, key=_gained)
-    if best.finding == "control_too":
-        return f"What {name_of(best)} adds to confidence, a control adds too"
-    return f"No heatmap adds to what confidence tells: the best, {name_of(best)}, AUROC {_shown(best)}"
+    if best.finding == CONTROL_TOO:
+        control = _vetoing(audit, best.operation)
+        named = f"the control {name_of(control)}" if control is not None else "a control"
+        return f"What {name_of(best)} adds to confidence, {named} adds too"
+    equalled = any(m.finding == CONTROL_TOO for m in found)
+    return (
+        f"No heatmap adds to what confidence {'and a control tell' if equalled else 'tells'}: "
+        f"the best, {name_of(best)}, AUROC {_shown(best)}"
+    )
 
 
-def _limits(method: MethodSummary) -> str:
-    """Beside what else its gain is not beyond doubt."""
-    gone = [
-        words
-        for design, words in ELSE.items()
-        if (known := gain(method.added, design)) is not None and not known.above(0)
+def _aside(added: Mapping[str, Added]) -> str:
+    """What speaks against a gain, and what was not asked of it."""
+    told = limits(added)
+    return "".join((f", {told}" if told else "", f"; {open_}" if (open_ := untested(added)) else ""))
+
+
+def _heatmaps(audit: Audit) -> list[MethodSummary]:
+    """Those with a gain, at every scale."""
+    return [m for m in audit.methods if not m.control and gain(m.added) is not None]
+
+
+def _vetoing(audit: Audit, operation: str) -> MethodSummary | None:
+    """The control, at any scale, that seems to add most under an operation; the rule of the verdicts."""
+    found = [
+        m
+        for m in audit.methods
+        if m.control
+        and m.operation == operation
+        and (known := gain(m.added)) is not None
+        and known.above(0)
+        and (m.added["confidence"].p or 0.0) < SIGNIFICANT
     ]
-    return f", but not to {' or '.join(gone)}" if gone else ""
+    return max(found, key=_gained, default=None)
 
 
 def _drawn(audit: Audit) -> list[MethodSummary]:
-    """Those at the scale that figures show, and any that adds something at another."""
+    """Those at the scale that figures show; of others what adds, the best, and the control against it."""
+    found = _heatmaps(audit)
+    needed = [m for m in found if m.finding == ADDS]
+    needed += [max(found, key=_gained)] if found else []
+    operations = dict.fromkeys(m.operation for m in found if m.finding == CONTROL_TOO)
+    needed += [m for m in (_vetoing(audit, operation) for operation in operations) if m is not None]
     return [
         m
         for m in audit.methods
-        if gain(m.added) is not None and (m.scale == audit.scale or (m.finding == ADDS and not m.control))
+        if gain(m.added) is not None and (m.scale == audit.scale or any(m is one for one in needed))
     ]
 
 

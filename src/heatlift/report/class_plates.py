@@ -34,13 +34,15 @@ def _within_plate(audit: Audit) -> Plate | None:
     rows = tuple(
         DotRow(m.name, m.operation, m.control, _within(m), m.auroc_label_free) for m in drawable(scored)
     )
-    n = next(known.n for m in scored if (known := _within(m)) is not None)
+    counts = [row.filled.n for row in rows if row.filled is not None]
+    fewer = "; fewer where rows failed (the table has each)" if min(counts) < max(counts) else ""
     return Plate(
         "within",
         _within_title(audit, scored, plain),
         "Filled: AUROC without the label over pairs of images that are predicted to be the same class. "
         "Hollow: over all pairs. Where the filled dot falls back to chance, the score told classes apart "
-        f"rather than correct from wrong. Bars: 95% bootstrap intervals; n = {n:,} images in such pairs."
+        f"rather than correct from wrong. Bars: 95% bootstrap intervals; n = {max(counts):,} images in such "
+        f"pairs{fewer}."
         f"{cut(len(rows), len(scored))}",
         f"AUROC within predicted classes. Confidence: {interval(plain)}. "
         + "; ".join(f"{row.name} {row.note}: {interval(row.filled)}" for row in rows),
@@ -62,9 +64,8 @@ def _within_title(audit: Audit, scored: Sequence[MethodSummary], plain: Known | 
 
 
 def _by_class_plate(audit: Audit) -> Plate | None:
-    chosen = [
-        m for m in (_best(audit.shown, control=False), _best(audit.shown, control=True)) if m is not None
-    ]
+    known = [m for m in audit.shown if any(one.methods.get(name_of(m)) for one in audit.by_class)]
+    chosen = [m for m in (_best(known, control=False), _best(known, control=True)) if m is not None]
     series: list[tuple[str, Role]] = [("confidence", "all")]
     series += [(brief(name_of(method), 20), "control" if method.control else "ink") for method in chosen]
     rows = tuple(
@@ -81,7 +82,8 @@ def _by_class_plate(audit: Audit) -> Plate | None:
         _by_class_title(rows, series),
         "The predicted classes with the most wrong images; beside each name, how many of the images "
         "predicted to be this class are wrong, of how many. The heatmap and the control are those "
-        "whose AUROC within classes is farthest from chance. Bars: 95% bootstrap intervals.",
+        f"whose AUROC within classes is farthest from chance. Bars: 95% bootstrap "
+        f"intervals.{_fewer(audit, rows)}",
         "; ".join(
             f"{row.name} ({row.note} wrong): "
             + ", ".join(
@@ -94,16 +96,31 @@ def _by_class_plate(audit: Audit) -> Plate | None:
 
 
 def _by_class_title(rows: Sequence[GroupRow], series: Sequence[tuple[str, Role]]) -> str:
-    """In how many classes each of the series is off chance, on either side."""
-    told = [
-        sum(
-            (known := row.known[place]) is not None and (known.above(0.5) or known.below(0.5)) for row in rows
-        )
-        for place in range(len(series))
-    ]
-    names = listing(f"in {n} by {words}" for n, (words, _) in zip(told, series, strict=True))
+    """In how many classes each of the series is off chance, on either side, of those where it is known."""
+    told = []
+    for place, (words, _) in enumerate(series):
+        known = [figure for row in rows if (figure := row.known[place]) is not None]
+        off = sum(figure.above(0.5) or figure.below(0.5) for figure in known)
+        told.append(f"in {off}{f' of {len(known)}' if len(known) < len(rows) else ''} by {words}")
     classes = "1 predicted class" if len(rows) == 1 else f"{len(rows)} predicted classes"
-    return f"Of {classes}, correct and wrong differ beyond doubt {names}"
+    return f"Of {classes}, correct and wrong differ with the whole interval {listing(told)}"
+
+
+def _fewer(audit: Audit, rows: Sequence[GroupRow]) -> str:
+    """Where a score failed at some of a class' images."""
+    sizes = [one.n_correct + one.n_wrong for one in audit.by_class]
+    short = [
+        known.n < size
+        for row, size in zip(rows, sizes, strict=True)
+        for known in row.known
+        if known is not None
+    ]
+    gone = any(known is None for row in rows for known in row.known)
+    return (
+        " Where rows failed, a figure is of fewer images, or missing where too few were left."
+        if any(short) or gone
+        else ""
+    )
 
 
 def _best(methods: Sequence[MethodSummary], control: bool) -> MethodSummary | None:

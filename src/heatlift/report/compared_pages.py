@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from heatlift import __version__
+from heatlift.report.compared_indicators import indicators_table
 from heatlift.report.compared_limits import differing_settings, limits
 from heatlift.report.compared_plates import accuracy_plate, auroc_plates, change_plates
 from heatlift.report.compared_runs import Beside, read_beside
@@ -49,6 +50,7 @@ class ComparedPage:
     more_changes: tuple[Plate, ...]
     aurocs: Table | None
     auroc_plates: tuple[Plate, ...]
+    indicators: Table | None
     ranks: Table | None
     disputed: Table | None
     limits: tuple[Entry, ...]
@@ -67,7 +69,7 @@ def build_compared_page(folders: Sequence[Path]) -> ComparedPage:
     names = [side.name for side in beside.sides]
     accuracy, changes = accuracy_plate(beside), change_plates(beside)
     return ComparedPage(
-        title=shorten(f"{listing(names)}, audited on the same images", 120),
+        title=f"{shorten(listing(names), 80)}, audited on {_images(beside)}",
         verdict=clean(verdict(beside)),
         facts=tuple(_facts(beside)),
         lead=(*(() if accuracy is None else (accuracy,)), *changes[:1]),
@@ -80,6 +82,7 @@ def build_compared_page(folders: Sequence[Path]) -> ComparedPage:
         more_changes=changes[1:],
         aurocs=aurocs_table(beside),
         auroc_plates=auroc_plates(beside),
+        indicators=indicators_table(beside),
         ranks=ranks_table(beside),
         disputed=disputed_table(beside),
         limits=limits(beside),
@@ -87,6 +90,13 @@ def build_compared_page(folders: Sequence[Path]) -> ComparedPage:
         settings=tuple(_settings(beside)),
         version=__version__,
     )
+
+
+def _images(beside: Beside) -> str:
+    shared = len(beside.paired.names)
+    if all(side.shared.images == shared for side in beside.sides):
+        return "the same images"
+    return f"{shared:,} shared image{'' if shared == 1 else 's'}"
 
 
 def _facts(beside: Beside) -> Iterator[Entry]:

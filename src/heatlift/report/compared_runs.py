@@ -188,7 +188,10 @@ def _changes(side: Side, names: Sequence[str]) -> list[FloatArray]:
 
 
 def _ranks_of(rows: Sequence[Heatmap], figure: str) -> tuple[Ranks, ...]:
-    """How alike the runs order the heatmaps, not the controls, by a figure of their summaries."""
+    """How alike the runs order the heatmaps, not the controls, by a figure of their summaries.
+
+    Each run's figures are of its own images: no one number of images is behind these, and ``n`` is 0.
+    """
     found = [row.figures(figure) for row in rows if not row.control]
     return tuple(
         _ranks([each[0] for each in found], [each[place] for each in found]) for place in _others(found)
@@ -203,11 +206,11 @@ def _ranks(first: Sequence[Known | None], other: Sequence[Known | None]) -> Rank
     pairs = [(a.value, b.value) for a, b in zip(first, other, strict=True) if a is not None and b is not None]
     n = len(pairs)
     if n < FEWEST_RANKED:
-        return Ranks(Figure.unknown(n), Figure.unknown(n), n)
+        return Ranks(Figure.unknown(0), Figure.unknown(0), n)
     here, there = (np.array(values)[:, None] for values in zip(*pairs, strict=True))
     rho, tau = float(spearman(here, there)[0]), float(kendall(here, there)[0])
     spearmans, kendalls = (
-        Figure(value if np.isfinite(value) else None, None, None, n) for value in (rho, tau)
+        Figure(value if np.isfinite(value) else None, None, None, 0) for value in (rho, tau)
     )
     return Ranks(spearmans, kendalls, n)
 

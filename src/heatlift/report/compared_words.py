@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from heatlift.report.added_words import ADDS, limits, untested
 from heatlift.report.compared_runs import Beside, Side
 from heatlift.report.known import known_figure
-from heatlift.report.wording import count, interval, listing, signed, value_text
+from heatlift.report.records import IndicatorSummary, MethodSummary
+from heatlift.report.wording import clean, count, interval, listing, signed, value_text
 from heatlift.run.compared import Accuracies, Ranks
 from heatlift.statistics import Figure
 
@@ -16,13 +18,10 @@ SIGNIFICANT = 0.05
 ALIKE = 0.7
 """The rank correlation above which two networks are said to order the heatmaps alike, and not alike below."""
 
-ADDS = {"adds"}
-"""The findings of an audit's summary that mean: this heatmap adds to confidence."""
-
 
 def verdict(beside: Beside) -> str:
     """The three questions, answered for each further run against the first."""
-    return " ".join((*_accuracy(beside), added_words(beside), *_order(beside)))
+    return " ".join((*_accuracy(beside), added_words(beside), *indicator_words(beside), *_order(beside)))
 
 
 def _accuracy(beside: Beside) -> Iterator[str]:
@@ -54,12 +53,12 @@ def accuracy_words(first: Side, other: Side, found: Accuracies) -> str:
 
 def added_words(beside: Beside) -> str:
     """Does any heatmap add to confidence in any run? As each run's own summary found on its own images."""
-    told = []
+    adding = [
+        (side, [m for m in side.audit.methods if m.finding == ADDS and not m.control])
+        for side in beside.sides
+    ]
+    told = [f"{_some(found)} in {side.name}" for side, found in adding if found]
     silent = [side.name for side in beside.sides if not any(m.finding for m in side.audit.methods)]
-    for side in beside.sides:
-        found = [m.label for m in side.audit.methods if m.finding in ADDS and not m.control]
-        if found:
-            told.append(f"{_some(found)} in {side.name}")
     if silent:
         return f"Whether a heatmap adds to confidence is not in the summary of {listing(silent)}."
     few = [
@@ -68,11 +67,27 @@ def added_words(beside: Beside) -> str:
         if all(m.finding in ("too_few", "no_labels", "") for m in side.audit.methods if not m.control)
     ]
     if told:
-        return f"Some heatmaps add to what confidence tells about correctness: {listing(told)}."
+        whole = any(not limits(m.added) for _, found in adding for m in found)
+        aside = "" if whole else ", but none to all else that is known"
+        return f"Some heatmaps add to what confidence tells about correctness{aside}: {listing(told)}."
     if len(few) == len(beside.sides):
         return "No run has enough wrong and correct images to say whether a heatmap adds to confidence."
     aside = f" ({listing(few)}: too few images to say)" if few else ""
     return f"No heatmap was found to add to what confidence tells about correctness, in any run{aside}."
+
+
+def indicator_words(beside: Beside) -> Iterator[str]:
+    """The same of the indicators, each run's own; nothing where no run has any."""
+    tested = dict.fromkeys(one.name for side in beside.sides for one in side.audit.indicators)
+    if not tested:
+        return
+    adding = [(side, [one for one in side.audit.indicators if one.finding == ADDS]) for side in beside.sides]
+    told = [f"{_some(found)} in {side.name}" for side, found in adding if found]
+    n = count(len(tested), "indicator")
+    if told:
+        yield f"Of {n}, these add to confidence: {listing(told)}."
+    else:
+        yield f"Of {n}, none was found to add to confidence, in any run."
 
 
 def _order(beside: Beside) -> Iterator[str]:
@@ -102,9 +117,17 @@ def order_words(first: Side, other: Side, ranks: Ranks) -> str:
     return f"Whether {other.name} orders the heatmaps as {first.name} does is unclear: {shown}."
 
 
-def _some(names: list[str], most: int = 3) -> str:
+def _some(found: Sequence[MethodSummary | IndicatorSummary], most: int = 3) -> str:
+    """The first of them by name, those without limits first, each with what its gain is not found beside."""
+    ordered = sorted(found, key=lambda one: bool(limits(one.added)))
+    names = [f"{clean(one.label)}{_aside(one)}" for one in ordered]
     shown = listing(names[:most])
     return shown if len(names) <= most else f"{', '.join(names[:most])} and {len(names) - most} more"
+
+
+def _aside(one: MethodSummary | IndicatorSummary) -> str:
+    told = "; ".join(filter(None, (limits(one.added), untested(one.added))))
+    return f" ({told})" if told else ""
 
 
 def _two(figure: Figure) -> str:
@@ -112,7 +135,9 @@ def _two(figure: Figure) -> str:
 
 
 def _difference(figure: Figure, flip: bool) -> str:
-    """The interval with its sign, read from the better network's side."""
+    """The interval with its sign, read from the better network's side; of one image there is none."""
+    if figure.value is None:
+        return "unknown"
     if flip and figure.value is not None and figure.low is not None and figure.high is not None:
         figure = Figure(-figure.value, -figure.high, -figure.low, figure.n)
     return signed(interval(known_figure(figure.as_json()), 3))

@@ -11,6 +11,7 @@ from heatlift.report.exports_escaping import escaped
 from heatlift.report.exports_figures import plates_of
 from heatlift.report.html import AnyPage
 from heatlift.report.pages import Failure
+from heatlift.report.plate import Plate
 from heatlift.report.settings import Entry
 from heatlift.report.tables import Table
 
@@ -20,6 +21,7 @@ HEADINGS = {
     "changes": "What the heatmaps do to the label’s probability",
     "aurocs": "Whether they tell correct from wrong",
     "ranks": "Whether the runs order the heatmaps alike",
+    "indicators": "What the indicators add to confidence",
     "disputed": "Where the networks contradict each other",
     "limits": "What cannot be compared",
     "baselines": "What the classifier says by itself",
@@ -44,8 +46,9 @@ def markdown(page: AnyPage) -> str:
         parts += ["## What the figures show", "\n".join(titles)]
     for name, part in _parts(page):
         body = _table(part) if isinstance(part, Table) else _listed(part)
+        title = part.title if isinstance(part, Table) and part.title else HEADINGS.get(name, "")
         if body:
-            parts += [f"## {HEADINGS.get(name, name.replace('_', ' ').capitalize())}", body]
+            parts += [f"## {escaped(title or name.replace('_', ' ').capitalize())}", body]
     parts.append("## Configuration")
     if page.command:
         fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", page.command)), default=0))
@@ -59,15 +62,18 @@ def markdown(page: AnyPage) -> str:
 def _parts(page: Any) -> Iterator[tuple[str, Any]]:
     """The tables, failures and lists of terms of a page by their names in it, in the page's order."""
     for field in fields(page):
-        value = getattr(page, field.name)
-        if field.name in ("facts", "settings"):
-            continue
-        if isinstance(value, Table) or _is_list(value):
-            yield field.name, value
-        elif isinstance(value, tuple):
-            yield from ((field.name, each) for each in value if isinstance(each, Table))
-        elif is_dataclass(value) and not isinstance(value, type):
-            yield from _parts(value)
+        if field.name not in ("facts", "settings"):
+            yield from _found(field.name, getattr(page, field.name))
+
+
+def _found(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Table) or _is_list(value):
+        yield name, value
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from _found(name, each)
+    elif is_dataclass(value) and not isinstance(value, (type, Plate)):
+        yield from _parts(value)
 
 
 def _is_list(value: object) -> bool:

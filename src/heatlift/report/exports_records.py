@@ -11,6 +11,7 @@ from typing import Any
 from heatlift import __version__
 from heatlift.report.compared_runs import Beside
 from heatlift.report.summary import read_summary
+from heatlift.run.compared import Ranks
 from heatlift.run.record import read_record
 
 FORMAT = 1
@@ -38,7 +39,7 @@ def compared_document(folders: Sequence[Path], beside: Beside) -> dict[str, Any]
             "to": first.name,
             "accuracy": asdict(beside.accuracies[place]) if beside.accuracies else None,
             "same_prediction": asdict(beside.same[place]),
-            "ranks": {name: asdict(found[place]) for name, found in ranks.items()},
+            "ranks": {name: _ranks(found[place]) for name, found in ranks.items()},
             "delta_p_label": {
                 row.name: asdict(difference) if (difference := row.differences[place]) is not None else None
                 for row in beside.heatmaps
@@ -54,6 +55,14 @@ def compared_document(folders: Sequence[Path], beside: Beside) -> dict[str, Any]
         "runs": runs,
         "compared": _finite(compared),
     }
+
+
+def _ranks(ranks: Ranks) -> dict[str, Any]:
+    """``n`` of a correlation is null where the runs' own images are behind it, which are not the same."""
+    found = asdict(ranks)
+    for name in ("spearman", "kendall"):
+        found[name]["n"] = found[name]["n"] or None
+    return found
 
 
 def _finite(value: Any) -> Any:

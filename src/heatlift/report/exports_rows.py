@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from heatlift.report.wording import clean, listing
 from heatlift.run.record import read_record
 from heatlift.statistics import Figure
 
-IDENTITY = {"method", "operation", "scale", "control", "indicator", "factor"}
+IDENTITY = {"method", "operation", "scale", "control", "indicator", "factor", "class"}
 """What names an entry of summary.json rather than being a figure of it."""
 
 Cell = str | float | int | bool | None
@@ -103,8 +103,11 @@ def compared_rows(folders: Sequence[Path], beside: Beside) -> Iterator[FigureRow
             ("gap", beside.by_gap),
             ("auroc_label_free", beside.by_auroc),
         ):
+            if place >= len(ranks):
+                continue
             for figure, ranked in (("spearman", ranks[place].spearman), ("kendall", ranks[place].kendall)):
-                yield _row("compared", "", f"{figure}.{name}", ranked, run)
+                yield replace(_row("compared", "", f"{figure}.{name}", ranked, run), n=ranked.n or None)
+            yield FigureRow("compared", "", figure=f"heatmaps.{name}", value=ranks[place].heatmaps, run=run)
         for row in beside.heatmaps:
             summary, difference = row.summaries[0], row.differences[place]
             known = difference if difference is not None else Figure.unknown(0)
@@ -142,6 +145,8 @@ def _audit(summary: Mapping[str, Any]) -> Entries:
         yield "control" if entry.get("control") else "method", str(entry.get("method")), entry
     for entry in summary.get("indicators") or ():
         yield "indicator", str(entry.get("indicator")), entry
+    for entry in summary.get("by_class") or ():
+        yield "class", str(entry.get("class")), entry
 
 
 def _lift(summary: Mapping[str, Any]) -> Entries:

@@ -99,7 +99,8 @@ def panel_title(audit: Audit, methods: Sequence[MethodSummary], operation: str, 
     aurocs = [m.auroc_label if with_label else m.auroc_label_free for m in methods]
     if not any(aurocs):
         gains = [m.co_predicted is not None and m.co_predicted.above(0) for m in methods]
-        return f"{means}: the median image’s prediction gains beyond doubt for {tally(methods, gains)}"
+        told = tally(methods, gains)
+        return f"{means}: the median image’s prediction gains, with its whole interval, for {told}"
     if not enough(audit):
         return f"{means}: too few images to compare correct with wrong"
     above = [auroc is not None and auroc.above(0.5) for auroc in aurocs]

@@ -124,8 +124,8 @@ def _drawn(plate: Plate) -> Markup:
 
 
 def _breakable(text: str) -> Markup:
-    """The escaped text, with places where a long name may break: after ``_``, ``/``, ``:`` and ``.``."""
-    return Markup(re.sub(r"([_/:.])(?=\w)", r"\1<wbr>", str(escape(text))))
+    """The escaped text, with places where a long name may break: after ``_ / : . @``."""
+    return Markup(re.sub(r"([_/:.@])(?=\w)", r"\1<wbr>", str(escape(text))))
 
 
 @cache

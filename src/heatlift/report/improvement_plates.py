@@ -18,6 +18,9 @@ KINDS: tuple[tuple[str, Role], ...] = (("correct", "correct"), ("wrong", "wrong"
 MOST_PANELS = 18
 """Small panels in one figure."""
 
+SCALED = {"add": "x + s h", "multiply": "(1 − s) x + s x × h"}
+"""The picture that the classifier sees, by operation."""
+
 CHANGE_AXIS = "mean change of the label’s probability (right: helps)"
 RAISED_AXIS = "share of images whose label gains (right: helps)"
 
@@ -38,8 +41,8 @@ def _change_plates(audit: Audit, operation: str, identity: str) -> Iterator[Plat
     if series:
         yield _plate(
             f"{identity}-change",
-            f"{DONE.get(operation, operation)}: over all images, the label’s mean probability rises beyond "
-            f"doubt for {_risen(methods)}",
+            f"{DONE.get(operation, operation)}: over all images, the label’s mean probability rises, with "
+            f"its whole interval, for {_risen(methods)}",
             methods,
             series,
             _change,
@@ -129,8 +132,9 @@ def _scale_plates(audit: Audit, operation: str, identity: str) -> Iterator[Plate
         f"{identity}-scales",
         f"{DONE.get(operation, operation)}: the label gains on average for {_risen(ends[0])} at scale "
         f"{scales[0]:g}, for {_risen(ends[1])} at {scales[-1]:g}",
-        "The heatmap is multiplied by the scale before it is applied: a small one stays near the image. One "
-        "panel for each heatmap, controls last; mean change of the label’s probability, bars: 95% bootstrap "
+        "The scale s is how far one goes from the image x (0) to what the operation makes of it (1): "
+        f"{SCALED.get(operation, 'x + s times the change')}. One panel for each heatmap, controls last; mean "
+        "change of the label’s probability, bars: 95% bootstrap "
         f"intervals.{cut(len(panels), len(methods))}",
         "Change of the label’s probability over the scale. "
         + "; ".join(

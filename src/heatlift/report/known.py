@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from heatlift.statistics import Figure
@@ -12,9 +12,13 @@ from heatlift.statistics import Figure
 
 @dataclass(frozen=True)
 class Known(Figure):
-    """A figure that could be computed; one that could not is None throughout the report."""
+    """A figure that could be computed; one that could not is None throughout the report.
+
+    ``p`` is that of the test whose statistic the figure is, where it is one.
+    """
 
     value: float
+    p: float | None = None
 
 
 def mapping(value: object) -> Mapping[str, Any]:
@@ -37,10 +41,14 @@ def known_figure(entry: object) -> Known | None:
 
 
 def known_figures(entry: Mapping[str, Any]) -> Iterator[tuple[str, Known | None]]:
-    """All figures of an entry by name; those of ``accuracy_at`` are ``accuracy_at 0.5`` and so on."""
+    """All figures of an entry by name; those of ``accuracy_at`` are ``accuracy_at 0.5`` and so on.
+
+    ``ks_p`` belongs to ``ks``.
+    """
     for name, value in entry.items():
         if name == "accuracy_at":
             for coverage, figure in mapping(value).items():
                 yield f"{name} {coverage}", known_figure(figure)
         elif "value" in mapping(value):
-            yield name, known_figure(value)
+            known, p = known_figure(value), plain(entry.get(f"{name}_p"))
+            yield name, known if known is None or p is None else replace(known, p=p)

@@ -76,7 +76,8 @@ def _of_base(audit: Audit, stages: Sequence[Stage], operation: str, identity: st
         helping = sum(m.delta_p_label is not None and m.delta_p_label.above(0) for _, m in pairs)
         yield _plate(
             f"{identity}-helps",
-            f"{what}: the label’s mean probability rises beyond doubt at {helping} of {len(rows)} layers",
+            f"{what}: the label’s mean probability rises, with its whole interval, at {helping} of "
+            f"{len(rows)} layers",
             rows,
             KINDS,
             spanning((known for row in rows for known in row.known), 0.0),
@@ -128,7 +129,8 @@ def _best_layer(audit: Audit, rows: Sequence[GroupRow]) -> str:
     if not known or not enough(audit):
         return "AUROC over the layers"
     best, figure = max(known, key=lambda pair: pair[1].value)
-    return f"without the label, AUROC is highest at {best.name}, {value_text(figure, 2)}"
+    plain = f"; confidence has {value_text(audit.confidence, 2)}" if audit.confidence else ""
+    return f"without the label, AUROC is highest at {best.name}, {value_text(figure, 2)}{plain}"
 
 
 def _change(method: MethodSummary, kind: str) -> Known | None:

@@ -40,7 +40,8 @@ def auroc_plate(audit: Audit) -> Plate | None:
         "Each line is a heatmap added to the image or multiplied with it. Filled: its CO score of the "
         "predicted class, all that a deployed system can have. Hollow: of the true label, as published. "
         "Right of the line for confidence, a score would tell more than the classifier’s own probability. "
-        f"Grey: controls that explain nothing. {intervals(audit)}"
+        "Grey: controls that explain nothing. "
+        f"{intervals(audit, (row.filled or row.hollow for row in rows))}"
     )
     alt = "; ".join(
         f"{findings.name_of(m)}: {value_text(m.auroc_label_free)} without the label, "
@@ -120,10 +121,12 @@ def cut(drawn: int, of: int) -> str:
     return f" {drawn} of {of} are drawn; the table has all." if drawn < of else ""
 
 
-def intervals(audit: Audit) -> str:
-    """What a caption says of its figure's bars, over all images of the run."""
-    sizes = f"n = {audit.count('correct'):,} correct, {audit.count('wrong'):,} wrong"
-    return f"Bars: 95% bootstrap intervals; {sizes}."
+def intervals(audit: Audit, drawn: Iterable[Known | None]) -> str:
+    """What a caption says of its figure's bars: over all images of the run, unless a row has fewer."""
+    correct, wrong = audit.count("correct"), audit.count("wrong")
+    fewer = any(known is not None and known.n < correct + wrong for known in drawn)
+    aside = "; fewer where rows failed (the table has each)" if fewer else ""
+    return f"Bars: 95% bootstrap intervals; n = {correct:,} correct, {wrong:,} wrong{aside}."
 
 
 def box_plates(audit: Audit, scores: ScoresOf) -> tuple[Plate, ...]:

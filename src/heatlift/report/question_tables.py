@@ -36,14 +36,14 @@ def signals_table(audit: Audit) -> Table | None:
     if not kept:
         return None
     return Table(
-        "What ranks the images without any heatmap, with 95% intervals. AURC, AUGRC and FPR95: lower is "
-        f"better; the others: higher.{_temperature(audit)}",
+        "What ranks the images without any heatmap, with 95% intervals; KS with p. AURC, AUGRC and FPR95: "
+        f"lower is better; the others: higher.{_temperature(audit)}",
         (Column("Signal", numeric=False), *(Column(FIGURES[key][0]) for key in kept)),
         tuple(
             Row(False, (Cell(clean(name), about), *(cell(figures.get(key), FIGURES[key][1]) for key in kept)))
             for name, (about, figures) in ranked.items()
         ),
-        "The classifier’s own signals in a table",
+        "The classifier’s own signals",
     )
 
 
@@ -71,6 +71,7 @@ def added_table(audit: Audit) -> Table | None:
             Column("AURC beside confidence"),
             Column("p"),
             Column("p, corrected"),
+            Column("Images"),
         ),
         tuple(
             Row(
@@ -81,11 +82,12 @@ def added_table(audit: Audit) -> Table | None:
                     cell(added["confidence"].aurc if "confidence" in added else None, 3),
                     p_cell(added["confidence"].p if "confidence" in added else None),
                     p_cell(corrected),
+                    _images(added),
                 ),
             )
             for name, kind, control, added, corrected in scored
         ),
-        "What every score adds in a table",
+        "What every score adds",
     )
 
 
@@ -106,10 +108,11 @@ def improvement_table(audit: Audit) -> Table | None:
     found = spoken(
         "The share of images whose label’s probability rises, its mean change, over all images and those "
         "predicted correctly and wrongly before; predictions that turned, and how likely that is by chance "
-        "(McNemar’s test). With 95% intervals.",
+        "(McNemar’s test). With 95% intervals. Intervals and p are of each heatmap by itself, not corrected "
+        "for the number of rows: of twenty that change nothing, one is expected to seem to.",
         columns,
         methods,
-        "Every heatmap’s changes in a table",
+        "What every heatmap changes",
     )
     return found if len(found.columns) > 1 else None
 
@@ -132,6 +135,11 @@ def _added(design: Added | None) -> Cell:
     if design is None or design.auroc is None:
         return Cell(NOTHING)
     return cell(design.auroc, 3)
+
+
+def _images(added: Mapping[str, Added]) -> Cell:
+    known = gain(added)
+    return Cell(NOTHING) if known is None else Cell(f"{known.n:,}", value=known.n)
 
 
 def _share(kind: str, method: MethodSummary) -> Cell:

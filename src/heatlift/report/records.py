@@ -106,6 +106,11 @@ class IndicatorSummary:
     finding: str
     verdict: str
 
+    @property
+    def label(self) -> str:
+        """Its name, as of a heatmap."""
+        return self.name
+
 
 @dataclass(frozen=True)
 class ClassSummary:

@@ -8,7 +8,7 @@ from heatlift.report.findings import enough, name_of
 from heatlift.report.plate import Plate, RiskLine, Risks, Role
 from heatlift.report.records import MethodSummary
 from heatlift.report.summary import Audit
-from heatlift.report.wording import clean, listing
+from heatlift.report.wording import clean, count, listing
 
 CONFIDENCE, BEST = "confidence", "best possible"
 KEPT = 0.8
@@ -29,8 +29,14 @@ def risk_plate(audit: Audit) -> Plate | None:
     if indicator is not None:
         lines.insert(2, (indicator, indicator, "hollow"))
     lines.append((BEST, BEST, "bound"))
+    scored = [name_of(m) for m in audit.shown] + [one.name for one in audit.indicators]
+    left = [name for name in scored if name in audit.risk and not _covers(audit, name)]
+    aside = f" {count(len(left), 'score')} that failed at some images left out." if left else ""
     return _plate(
-        audit, "risk", lines, "The heatmap, indicator and control shown are those with the lowest curve."
+        audit,
+        "risk",
+        lines,
+        f"The heatmap, indicator and control shown are those with the lowest curve.{aside}",
     )
 
 
@@ -38,10 +44,14 @@ def side_risk(audit: Audit, method: MethodSummary, identity: str) -> Plate | Non
     """One heatmap's curve beside that of confidence."""
     role: Role = "control" if method.control else "ink"
     name = name_of(method)
+    fewer = (
+        f"{clean(name)}: n = {audit.covered[name]:,} images, the others:" if not _covers(audit, name) else ""
+    )
     return _plate(
         audit,
         f"{identity}-risk",
         [(CONFIDENCE, CONFIDENCE, "all"), (name, name, role), (BEST, BEST, "bound")],
+        fewer,
     )
 
 
@@ -83,10 +93,17 @@ def _at(audit: Audit, line: RiskLine) -> str:
 
 
 def _lowest(audit: Audit, names: Sequence[str]) -> str | None:
-    """The name with the lowest mean risk."""
+    """The name with the lowest mean risk, of those that rank as many images as confidence does."""
 
     def mean(name: str) -> float:
         known = [risk for risk in audit.risk[name] if risk is not None]
         return sum(known) / len(known) if known else float("inf")
 
-    return min((name for name in names if name in audit.risk), key=mean, default=None)
+    return min(
+        (name for name in names if name in audit.risk and _covers(audit, name)), key=mean, default=None
+    )
+
+
+def _covers(audit: Audit, name: str) -> bool:
+    """Fewer images may be easier ones; where a summary has no numbers, all count as covering all."""
+    return audit.covered.get(name, 0) >= audit.covered.get(CONFIDENCE, 0) or name not in audit.covered

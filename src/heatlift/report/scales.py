@@ -35,4 +35,4 @@ def _decades(low: float, high: float, linear: float) -> list[float]:
 
 def tick(value: float, _: int | None = None) -> str:
     """A number below or beside an axis."""
-    return f"{value:.6g}".replace("-", "−")
+    return f"{round(value, 12) + 0.0:.6g}".replace("-", "−")

@@ -74,7 +74,10 @@ class Finished:
 
 @dataclass(frozen=True)
 class Audit(Finished):
-    """A finished audit: besides, its figures."""
+    """A finished audit: besides, its figures.
+
+    ``covered`` says how many images are behind a row of ``risk``; older summaries do not.
+    """
 
     accuracy: Known | None
     verdict: str
@@ -85,6 +88,7 @@ class Audit(Finished):
     by_class: tuple[ClassSummary, ...] = ()
     coverage: tuple[float, ...] = ()
     risk: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+    covered: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def confidence(self) -> Known | None:
@@ -128,6 +132,7 @@ def read_audit(folder: Path) -> Audit:
         by_class=tuple(read_class(entry) for entry in summary.get("by_class") or ()),
         coverage=tuple(map(float, curves.get("coverage") or ())),
         risk={name: tuple(map(plain, row)) for name, row in mapping(curves.get("risk")).items()},
+        covered={name: int(n) for name, n in mapping(curves.get("n")).items()},
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from heatlift.report.known import Known
 from heatlift.report.records import Added, MethodSummary
 from heatlift.report.summary import Audit
-from heatlift.report.wording import NOTHING, bounds_text, clean, number, p_text, value_text
+from heatlift.report.wording import NOTHING, bounds_text, clean, number, p_text, p_words, value_text
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ def methods_table(audit: Audit) -> Table:
         Column("p, corrected"): lambda m: p_cell(m.p_corrected),
         Column("Within classes"): lambda m: cell(m.figures.get("within"), 2),
         Column("KS"): lambda m: cell(m.figures.get("ks"), 2),
+        Column("KS with label"): lambda m: cell(m.figures.get("ks_label"), 2),
         Column("Accuracy of surest 80%"): lambda m: cell(m.figures.get("accuracy_at 0.8"), 3),
         Column("AURC"): lambda m: cell(m.figures.get("aurc"), 3),
         Column("AUGRC"): lambda m: cell(m.figures.get("augrc"), 3),
@@ -76,7 +77,9 @@ def methods_table(audit: Audit) -> Table:
         Column("Verdict", numeric=False): lambda m: Cell(clean(m.verdict)),
     }
     return spoken(
-        "Every heatmap and control under each operation, with 95% intervals.", columns, audit.methods
+        "Every heatmap and control under each operation, with 95% intervals; KS with p.",
+        columns,
+        audit.methods,
     )
 
 
@@ -106,8 +109,11 @@ def gain(added: Mapping[str, Added], design: str = "confidence") -> Known | None
 
 
 def cell(figure: Known | None, decimals: int | None = None) -> Cell:
-    """The value above its interval; ``decimals`` keeps a column of shares or differences aligned."""
-    return Cell(value_text(figure, decimals), bounds_text(figure, decimals), figure.value if figure else None)
+    """The value above its interval, or its p; ``decimals`` keeps shares or differences aligned."""
+    if figure is None:
+        return Cell(NOTHING)
+    detail = bounds_text(figure, decimals) if figure.p is None else p_words(figure.p)
+    return Cell(value_text(figure, decimals), detail, figure.value)
 
 
 def p_cell(p: float | None) -> Cell:

@@ -93,12 +93,13 @@ def interval(figure: Known | None, decimals: int | None = None) -> str:
 
 
 def signed(text: str) -> str:
-    """A printed number with its sign also where that is plus.
+    """A printed number with its sign also where that is plus; zero and what is unknown have none.
 
-    >>> signed("0.12"), signed("−0.12")
-    ('+0.12', '−0.12')
+    >>> signed("0.12"), signed("−0.12"), signed("0.000 [−0.001, 0.002]")
+    ('+0.12', '−0.12', '0.000 [−0.001, 0.002]')
     """
-    return text if text.startswith("−") else f"+{text}"
+    value = text.partition(" ")[0]
+    return f"+{text}" if value[:1].isdigit() and value.strip("0.") else text
 
 
 def p_text(p: float | None) -> str:
@@ -108,6 +109,16 @@ def p_text(p: float | None) -> str:
     ('0.031', '< 0.001', '1.00', '–')
     """
     return "< 0.001" if p is not None and p < 1e-3 else number(p)
+
+
+def p_words(p: float) -> str:
+    """A p-value with its name.
+
+    >>> p_words(0.0312), p_words(1e-8)
+    ('p = 0.031', 'p < 0.001')
+    """
+    text = p_text(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
 def count(n: int, noun: str) -> str:
