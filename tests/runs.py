@@ -12,7 +12,8 @@ import torch
 
 from heatlift.run.summary import write_summary
 from heatlift.run.tables import write_part
-from heatlift.temperature import log_confidence_at
+from heatlift.score import log_confidence_at
+from heatlift.temperature import TEMPERATURES
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def _prediction(
         "entropy": 1 - confidence,
         "energy": -confidence,
         "p_label": (confidence if predicted == label else rest) if known else None,
-        "log_confidence_at": None if like.older else log_confidence_at(logits)[0].tolist(),
+        "log_confidence_at": None if like.older else log_confidence_at(logits, TEMPERATURES)[0].tolist(),
         "status": "ok",
     }
 

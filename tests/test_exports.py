@@ -133,6 +133,42 @@ def test_rows_of_two_audits_name_the_run_and_add_the_differences(
     assert 0 <= float(found["", "", "mcnemar.p"]["value"]) < 0.05
 
 
+def test_rows_of_classes(made: dict[str, Path], tmp_path: Path) -> None:
+    rows = [
+        row for row in rows_of(export([made["audit"]], "csv", tmp_path / "a.csv")) if row["kind"] == "class"
+    ]
+    found = {(row["name"], row["figure"]): row for row in rows}
+    assert len(found) == len(rows)
+    classes = json.loads((made["audit"] / "summary.json").read_text())["by_class"]
+    assert {row["name"] for row in rows} == {str(one["class"]) for one in classes}
+    for one in classes:
+        name = str(one["class"])
+        assert float(found[name, "n_wrong"]["value"]) == one["n_wrong"]
+        assert float(found[name, "confidence"]["value"]) == one["confidence"]["value"]
+        for method, figure in one["methods"].items():
+            assert float(found[name, f"methods.{method}"]["value"]) == figure["value"]
+            assert int(found[name, f"methods.{method}"]["n"]) == figure["n"]
+
+
+def test_the_number_of_heatmaps_is_no_number_of_images(tmp_path: Path) -> None:
+    runs = [
+        write_run(tmp_path / name, Invented(methods=("a", "b", "c"), wrong=wrong))
+        for name, wrong in (("one", 40), ("two", 30))
+    ]
+    rows = {
+        row["figure"]: row
+        for row in rows_of(export(runs, "csv", tmp_path / "a.csv"))
+        if "minus" in row["run"]
+    }
+    for name, n in (("delta_p_label", "118"), ("gap", ""), ("auroc_label_free", "")):
+        assert rows[f"spearman.{name}"]["value"]
+        assert rows[f"spearman.{name}"]["n"] == rows[f"kendall.{name}"]["n"] == n
+        assert (rows[f"heatmaps.{name}"]["value"], rows[f"heatmaps.{name}"]["n"]) == ("6", "")
+    (compared,) = json.loads(export(runs, "json", tmp_path / "a.json").read_text())["compared"]
+    assert compared["ranks"]["gap"]["spearman"]["n"] is None
+    assert compared["ranks"]["gap"]["heatmaps"] == 6
+
+
 # One document
 
 
@@ -173,11 +209,25 @@ def test_the_text_has_the_verdict_and_every_table(made: dict[str, Path], tmp_pat
     html = export(runs, "html", tmp_path / "a.html").read_text(encoding="utf-8")
     verdict = re.search(r'<p class="verdict">(.*?)</p>', html, re.DOTALL)[1]
     assert re.sub(r"\W+", "", Elements(f"<p>{verdict}</p>").text[0]) in re.sub(r"\W+", "", "".join(page.text))
-    assert page.tags()["table"] >= 1
+    assert page.tags()["table"] == Elements(html).tags()["table"]
     assert page.tags()["h1"] == 1
     lengths = [line.count(" | ") for line in text.splitlines() if line.startswith("| ---")]
     assert lengths
     assert set(page.tags()) <= set("h1 h2 h3 p ul li strong em table thead tbody tr th td pre code".split())
+
+
+def test_the_questions_tables_stand_under_their_titles(made: dict[str, Path], tmp_path: Path) -> None:
+    text = export([made["audit"]], "md", tmp_path / "a.md").read_text(encoding="utf-8")
+    tables = [found for question in build(made["audit"]).questions for found in question.tables]
+    assert [name for name, _ in tables] == ["signals", "added-values", "improvement"]
+    for _, table in tables:
+        body = text.partition(f"\n## {table.title}\n")[2].partition("\n## ")[0]
+        lines = [line for line in body.splitlines() if line.startswith("| ")]
+        assert len(lines) == len(table.rows) + 2
+        for row, line in zip(table.rows, lines[2:], strict=True):
+            assert line.startswith(f"| {escaped(row.cells[0].text)}")
+    verdict = json.loads((made["audit"] / "summary.json").read_text())["indicators"][0]["verdict"]
+    assert escaped(f"good:indicator ({verdict})") in text
 
 
 def test_hostile_names_are_text_in_the_text_too(tmp_path: Path) -> None:

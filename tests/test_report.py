@@ -24,10 +24,12 @@ from heatlift.report.distributions import Box, read_distributions, shared_axis
 from heatlift.report.figures import draw
 from heatlift.report.findings import auroc_title
 from heatlift.report.heatmaps import diverging
+from heatlift.report.html import _breakable
 from heatlift.report.pages import build_page
 from heatlift.report.plate import Boxes, BoxRow, Dots, Plate
+from heatlift.report.scales import tick
 from heatlift.report.summary import Audit, Known, MethodSummary, read_audit
-from heatlift.report.wording import clean, interval, number
+from heatlift.report.wording import clean, interval, number, signed
 from heatlift.run.tables import read_table
 from lift_runs import write_lift_run
 from pages import EVIL, Elements, asked
@@ -163,6 +165,18 @@ def test_intervals_are_printed_to_the_places_they_deserve(figure: Known | None, 
 def test_small_numbers_are_not_printed_as_zero() -> None:
     assert number(1.2e-5) == "1.2e−05"
     assert number(0.0) == "0.00"
+
+
+def test_zero_has_no_sign() -> None:
+    assert interval(Known(-0.0001, -0.004, 0.003, 300), 3) == "0.000 [−0.004, 0.003]"
+    assert signed("0.000 [−0.004, 0.003]") == "0.000 [−0.004, 0.003]"
+    assert [signed(text) for text in ("0.010", "−0.010", "–")] == ["+0.010", "−0.010", "–"]
+    assert [tick(value) for value in (-0.0, -1e-17, -0.25)] == ["0", "0", "−0.25"]
+
+
+def test_long_names_break_at_their_joints() -> None:
+    assert "<wbr>" not in _breakable("plain words. And more")
+    assert _breakable("layer_gradcam@blocks.4") == "layer_<wbr>gradcam@<wbr>blocks.<wbr>4"
 
 
 def method(name: str, label_free: Known, difference: Known, control: bool = False) -> MethodSummary:

@@ -380,15 +380,87 @@ def test_older_summaries_have_no_findings_and_it_says_so(tmp_path: Path) -> None
     assert not [column for column in page.aurocs.columns if "Added" in column.title]
 
 
-def test_heatmaps_that_add_are_named_with_their_run(runs: tuple[Path, ...], tmp_path: Path) -> None:
-    shutil.copytree(runs[1], tmp_path / "gifted")
-    summary = json.loads((tmp_path / "gifted" / "summary.json").read_text())
+def gifted(run: Path, to: Path, **limits: float) -> Path:
+    """A copy in which saliency and noise are found to add; beside what is named, their gain starts there."""
+    shutil.copytree(run, to)
+    summary = json.loads((to / "summary.json").read_text())
     for entry in summary["methods"]:
         entry["finding"] = "adds" if entry["method"] in ("saliency", "noise") else "nothing"
-    (tmp_path / "gifted" / "summary.json").write_text(json.dumps(summary))
-    said = build_compared_page([runs[0], tmp_path / "gifted"]).verdict
-    assert "saliency/add and saliency/multiply in gifted" in said
+        if entry["operation"] == "add":
+            lows = {"signals": 0.01, "predicted_class": 0.01} | limits
+            for name, low in lows.items():
+                entry["added"][name]["auroc"] = {"value": 0.02, "low": low, "high": 0.03, "n": 118}
+        else:
+            entry["added"] = {"confidence": entry["added"]["confidence"]}
+    (to / "summary.json").write_text(json.dumps(summary))
+    return to
+
+
+def test_heatmaps_that_add_are_named_with_their_run_and_limits(
+    runs: tuple[Path, ...], tmp_path: Path
+) -> None:
+    said = build_compared_page([runs[0], gifted(runs[1], tmp_path / "gifted")]).verdict
+    open_ = " (whether it only tells classes apart was not tested)"
+    assert f"correctness: saliency/add and saliency/multiply{open_} in gifted" in said
     assert "noise" not in said
+    limited = gifted(runs[1], tmp_path / "limited", predicted_class=-0.01, signals=-0.01)
+    said = build_compared_page([runs[0], limited]).verdict
+    both = "(but not to the classifier’s other signals or the predicted class)"
+    assert f"saliency/add {both} in limited" in said
+
+
+def test_where_all_that_adds_is_limited_it_says_so(runs: tuple[Path, ...], tmp_path: Path) -> None:
+    run = gifted(runs[1], tmp_path / "limited", predicted_class=-0.01)
+    summary = json.loads((run / "summary.json").read_text())
+    for entry in summary["methods"]:
+        if entry["operation"] == "multiply":
+            entry["finding"] = "nothing"
+    (run / "summary.json").write_text(json.dumps(summary))
+    said = build_compared_page([runs[0], run]).verdict
+    assert (
+        "Some heatmaps add to what confidence tells about correctness, but none to all else that is known: "
+        "saliency/add (but not to the predicted class) in limited."
+    ) in said
+
+
+def test_indicators_are_named_with_what_was_found(runs: tuple[Path, ...], tmp_path: Path) -> None:
+    one = write_run(tmp_path / "one", Invented(methods=METHODS, indicators=("my:good", "my:flat")))
+    other = write_run(
+        tmp_path / "other", Invented(methods=("gradcam",), controls=(), indicators=("my:flat",))
+    )
+    page = build_compared_page([one, other])
+    summary = json.loads((one / "summary.json").read_text())
+    assert page.indicators is not None
+    assert [row.cells[0].text for row in page.indicators.rows] == ["my:good", "my:flat"]
+    good = page.indicators.rows[0].cells
+    assert good[1].value == summary["indicators"][0]["added"]["confidence"]["auroc"]["value"]
+    assert [cell.text for cell in good[2:]] == ["adds", "–", "not tested"]
+    assert page.aurocs is None
+    assert "Of 2 indicators, these add to confidence: my:good" in page.verdict
+    text = write_comparison([one, other], tmp_path / "out.html").read_text(encoding="utf-8")
+    assert "What the indicators add to confidence" in text
+    assert build_compared_page(runs[:2]).indicators is None
+    flat = [write_run(tmp_path / name, Invented(indicators=("my:flat",))) for name in ("c", "d")]
+    assert "Of 1 indicator, none was found to add to confidence" in build_compared_page(flat).verdict
+
+
+def test_one_shared_image(runs: tuple[Path, ...], tmp_path: Path) -> None:
+    other = changed(
+        write_run(tmp_path / "other", Invented(methods=METHODS)),
+        "predictions",
+        lambda row: row.update(image=row["image"] if row["image"].endswith("/3.png") else "x" + row["image"]),
+    )
+    changed(
+        other,
+        "scores",
+        lambda row: row.update(image=row["image"] if row["image"].endswith("/3.png") else "x" + row["image"]),
+    )
+    page = build_compared_page([runs[0], other])
+    assert "difference unknown" in page.verdict
+    assert "+–" not in page.verdict
+    assert page.title == "resnet and other, audited on 1 shared image"
+    assert build_compared_page(runs[:2]).title == "resnet and dense, audited on 120 shared images"
+    assert build_compared_page(runs[::2]).title == "resnet and vgg, audited on the same images"
 
 
 def test_one_run_in_which_every_image_failed(tmp_path: Path, runs: tuple[Path, ...]) -> None:

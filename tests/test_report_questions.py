@@ -96,7 +96,13 @@ def test_the_first_figure_is_the_gain_beside_confidence(full: Path) -> None:
             assert found == known_figure(method["added"]["confidence"]["auroc"])
     for one in summary(full)["indicators"]:
         assert rows[one["indicator"], "indicator"] == known_figure(one["added"]["confidence"]["auroc"])
-    assert len(rows) == len(first.content.rows) == 2 * (len(METHODS) + 2) + 2
+    best = max(
+        (method for method in summary(full)["methods"] if not method["control"]),
+        key=lambda method: method["added"]["confidence"]["auroc"]["value"],
+    )
+    assert best["scale"] == 0.1  # drawn too, although figures show full scale
+    assert (f"{best['method']} x0.1", best["operation"]) in rows
+    assert len(rows) == len(first.content.rows) == 2 * (len(METHODS) + 2) + 2 + 1
     controls = [row.control for row in first.content.rows]
     assert controls == sorted(controls)
 
@@ -125,6 +131,92 @@ def test_a_gain_at_another_scale_is_drawn(full: Path, tmp_path: Path) -> None:
     assert first is not None
     assert [row.name for row in first.content.rows][:1] == ["lab.tests:good"]
     assert ("saliency x0.1", "add") in {(row.name, row.note) for row in first.content.rows}
+
+
+def with_gain(run: Path, to: Path, entry: str, gain: float, **changes: Any) -> Path:
+    """A copy of the run in which one entry gains so much, with its whole interval, and p is small."""
+    methods = summary(run)["methods"]
+    for method in methods:
+        if f"{method['method']} {method['operation']} {method['scale']}" == entry:
+            figure = {"value": gain, "low": gain - 0.01, "high": gain + 0.01, "n": 198}
+            method["added"]["confidence"] |= {"auroc": figure, "p": 1e-6}
+            method |= changes
+    return rewritten(run, to, methods=methods)
+
+
+def test_the_control_that_speaks_against_a_gain_is_named_and_drawn(full: Path, tmp_path: Path) -> None:
+    run = told(full, "control_too", "saliency add 0.1", tmp_path / "a")
+    run = with_gain(run, tmp_path / "b", "saliency add 0.1", 0.3)
+    run = with_gain(run, tmp_path / "c", "zero add 1.0", 0.2)  # at another scale
+    first = added_plate(read_audit(with_gain(run, tmp_path / "d", "noise add 0.1", 0.02)))
+    assert first is not None
+    assert first.title == "What saliency/add x0.1 adds to confidence, the control noise/add x0.1 adds too"
+    drawn = {(row.name, row.note): row for row in first.content.rows}
+    assert drawn["noise x0.1", "add"].control
+    assert drawn["noise x0.1", "add"].known[0].value == 0.02
+    assert drawn["saliency x0.1", "add"].known[0].value == 0.3
+    assert ("noise x0.1", "multiply") not in drawn
+
+
+def test_the_best_is_the_best_of_all_scales(full: Path, tmp_path: Path) -> None:
+    run = with_gain(
+        told(full, "nothing", "zero add 1.0", tmp_path / "a"), tmp_path / "b", "saliency add 0.1", 0.3
+    )
+    first = added_plate(read_audit(run))
+    assert first is not None
+    assert "the best, saliency/add x0.1, AUROC +0.30" in first.title
+    assert ("saliency x0.1", "add") in {(row.name, row.note) for row in first.content.rows}
+
+
+@pytest.mark.parametrize(
+    ("designs", "ending"),
+    [
+        ({"signals": 0.01, "predicted_class": 0.01}, "0.060]"),
+        ({"signals": -0.01, "predicted_class": 0.01}, ", but not to the classifier’s other signals"),
+        (
+            {"signals": -0.01, "predicted_class": -0.01},
+            ", but not to the classifier’s other signals or the predicted class",
+        ),
+        ({"signals": 0.01}, "; whether it only tells classes apart was not tested"),
+    ],
+)
+def test_the_first_title_says_what_the_gain_is_not_cleared_of(
+    full: Path, tmp_path: Path, designs: dict[str, float], ending: str
+) -> None:
+    run = told(full, "nothing", "saliency add 1.0", tmp_path / "a")
+    entry = next(m for m in summary(run)["methods"] if m["method"] == "saliency" and m["scale"] == 1)
+    added = {"confidence": entry["added"]["confidence"], "label": None, "predicted_class": None}
+    added |= {
+        name: {"auroc": {"value": 0.02, "low": low, "high": 0.05, "n": 198}} for name, low in designs.items()
+    }
+    run = with_gain(run, tmp_path / "b", "saliency add 1.0", 0.04, added=added, finding="adds")
+    first = added_plate(read_audit(run))
+    assert first is not None
+    assert first.title.startswith("saliency/add adds to confidence: AUROC +0.040 [0.020, 0.060]")
+    assert first.title.endswith(ending)
+
+
+def test_a_figure_of_fewer_images_is_said_to_be(full: Path, tmp_path: Path) -> None:
+    first = added_plate(read_audit(full))
+    assert first is not None
+    assert "n = 138 correct, 60 wrong." in first.caption
+    methods = summary(full)["methods"]
+    for method in methods:
+        if method["method"] == "saliency":
+            for figure in (
+                method["added"]["confidence"]["auroc"],
+                method["auroc_label_free"],
+                method["within"],
+            ):
+                figure["n"] = 150
+    run = rewritten(full, tmp_path / "run", methods=methods)
+    words = "fewer where rows failed (the table has each)"
+    assert words in build_page(run).lead[0].caption
+    assert words in plate(run, "telling", "auroc").caption
+    assert words in plate(run, "classes", "within").caption
+    assert words not in plate(full, "classes", "within").caption
+    table = dict(asked(build_page(run), "telling").tables)["added-values"]
+    assert {row.cells[-1].text for row in table.rows if row.cells[0].text.startswith("saliency")} == {"150"}
 
 
 def test_an_indicator_that_adds_is_named(full: Path) -> None:
@@ -184,6 +276,43 @@ def test_every_heatmap_has_a_curve_of_its_own(full: Path) -> None:
         assert list(line.risk) == curves[choice.name]
 
 
+def test_only_scores_of_all_images_compete_for_the_lowest_curve(full: Path, tmp_path: Path) -> None:
+    curves = summary(full)["curves"]
+    easy = {"saliency/add", "noise/add", "lab.tests:good"}
+    curves["risk"] |= {name: [0.0] * 50 for name in easy}
+    whole = dict.fromkeys(curves["risk"], 198)
+    run = rewritten(full, tmp_path / "few", curves=curves | {"n": whole | dict.fromkeys(easy, 150)})
+    risk = plate(run, "telling", "risk")
+    assert not easy & {line.name.removesuffix(" (control)") for line in risk.content.lines}
+    assert len(risk.content.lines) == 5
+    assert "3 scores that failed at some images left out" in risk.caption
+    own = {choice.name: choice.plates[-1].caption for choice in build_page(run).choices}
+    assert "saliency/add: n = 150 images, the others: n = 138 correct, 60 wrong" in own["saliency/add"]
+    assert "150" not in own["saliency/multiply"]
+    for counts in ({"n": whole}, {}):
+        older = {key: value for key, value in curves.items() if key != "n"} | counts
+        risk = plate(rewritten(full, tmp_path / str(len(counts)), curves=older), "telling", "risk")
+        assert easy <= {line.name.removesuffix(" (control)") for line in risk.content.lines}
+        assert "left out" not in risk.caption
+
+
+def test_the_distance_of_kolmogorov_and_smirnov_stands_with_its_p(full: Path, tmp_path: Path) -> None:
+    methods, baselines = summary(full)["methods"], summary(full)["baselines"]
+    bare = {"value": 0.25, "low": None, "high": None, "n": 198}
+    baselines["confidence"] |= {"ks": bare, "ks_p": 1e-9}
+    methods[0] |= {"ks": bare, "ks_p": 0.031, "ks_label": bare, "ks_label_p": None}
+    page = build_page(
+        rewritten(full, tmp_path / "run", methods=methods, baselines=baselines, temperature=None)
+    )
+    signals = dict(asked(page, "telling").tables)["signals"]
+    place = [column.title for column in signals.columns].index("KS")
+    assert (signals.rows[0].cells[place].text, signals.rows[0].cells[place].detail) == ("0.25", "p < 0.001")
+    titles = [column.title for column in page.methods.columns]
+    cells = page.methods.rows[0].cells
+    assert cells[titles.index("KS")].detail == "p = 0.031"
+    assert cells[titles.index("KS with label")].detail == ""
+
+
 def test_the_signals_are_in_a_table_with_the_indicators(full: Path) -> None:
     table = dict(asked(build_page(full), "telling").tables)["signals"]
     names = [row.cells[0].text for row in table.rows]
@@ -219,6 +348,28 @@ def test_classes_stand_in_rows_with_their_errors(full: Path) -> None:
     assert [row.known[0] for row in found.content.rows] == [known_figure(c["confidence"]) for c in classes]
 
 
+def test_classes_without_a_figure_are_not_counted(full: Path, tmp_path: Path) -> None:
+    def figure(value: float | None) -> dict[str, float | None]:
+        low, high = (None, None) if value is None else (value - 0.1, value + 0.1)
+        return {"value": value, "low": low, "high": high, "n": 60 if value is not None else 1}
+
+    classes = summary(full)["by_class"]
+    names = list(classes[0]["methods"])
+    for one, confidence, other in zip(classes, (0.8, 0.8, 0.5), (0.8, None, 0.5), strict=True):
+        one["confidence"] = figure(confidence)
+        one["methods"] = dict.fromkeys(names, figure(other))
+    found = plate(rewritten(full, tmp_path / "run", by_class=classes), "classes", "by-class")
+    assert found.title.startswith(
+        "Of 3 predicted classes, correct and wrong differ with the whole interval in 2 by confidence, in 1 "
+        "of 2 by "
+    )
+    assert "missing where too few were left" in found.caption
+    for one in classes:
+        one["methods"] = dict.fromkeys(names, figure(None))
+    alone = plate(rewritten(full, tmp_path / "none", by_class=classes), "classes", "by-class")
+    assert [words for words, _ in alone.content.series] == ["confidence"]
+
+
 def test_without_errors_in_a_class_the_question_is_not_asked(full: Path, tmp_path: Path) -> None:
     page = build_page(rewritten(full, tmp_path / "run", by_class=[]))
     assert "classes" not in [question.identity for question in page.questions]
@@ -245,6 +396,13 @@ def test_scales_have_a_panel_for_each_heatmap(full: Path) -> None:
     svg = draw(found)
     assert ">0.1</text>" in svg
     assert ">1</text>" in svg
+
+
+def test_the_scale_is_explained_for_each_operation(full: Path) -> None:
+    assert "x + s h." in plate(full, "helping", "help-0-scales").caption
+    multiplied = plate(full, "helping", "help-1-scales")
+    assert "(1 − s) x + s x × h." in multiplied.caption
+    assert "multiplied by the scale" not in multiplied.caption
 
 
 def test_at_one_scale_there_is_no_curve_over_it(tmp_path: Path) -> None:
@@ -281,7 +439,21 @@ def test_turned_predictions_are_counted(full: Path) -> None:
         assert row.cells[titles.index("McNemar’s p")].text == p_text(turned["p"])
 
 
+def test_many_rows_are_said_to_be_uncorrected(full: Path, tmp_path: Path) -> None:
+    caption = dict(asked(build_page(full), "helping").tables)["improvement"].caption
+    assert "not corrected for the number of rows" in caption
+    text = " ".join(write_report(full, tmp_path / "report.html").read_text(encoding="utf-8").split())
+    assert re.search(r"<dt>McNemar’s p</dt><dd>[^<]*not corrected for the number of rows", text)
+    assert re.search(r"<dt>KS</dt><dd>[^<]*By construction it is above 0", text)
+    assert "beyond doubt" not in text
+
+
 # Which layer
+
+
+def test_the_best_layer_stands_beside_confidence(full: Path) -> None:
+    plain = summary(full)["baselines"]["confidence"]["auroc"]["value"]
+    assert plate(full, "layers", "layers-0-0-tells").title.endswith(f"; confidence has {plain:.2f}")
 
 
 def test_layers_stand_in_the_order_in_which_they_run(full: Path) -> None:

@@ -14,7 +14,8 @@ from sklearn.metrics import roc_auc_score
 from heatlift.run.curves import BEST_POSSIBLE
 from heatlift.run.summary import summarise
 from heatlift.run.tables import read_table, write_part
-from heatlift.temperature import log_confidence_at
+from heatlift.score import log_confidence_at
+from heatlift.temperature import TEMPERATURES
 
 CLASSES = 4
 
@@ -27,7 +28,7 @@ def audit(run: Path, n: int = 300, indicator: bool = False) -> dict[str, np.ndar
     predicted = p.argmax(1)
     label = np.array([rng.choice(CLASSES, p=row) for row in p])
     correct, names = label == predicted, [f"{i:03d}.jpg" for i in range(n)]
-    at = log_confidence_at(logits).numpy()
+    at = log_confidence_at(logits, TEMPERATURES).numpy()
     predictions = [
         {
             "image": names[i],

@@ -7,7 +7,8 @@ import pytest
 import torch
 from scipy.optimize import minimize_scalar
 
-from heatlift.temperature import TEMPERATURES, log_confidence_at, tempered
+from heatlift.score import log_confidence_at
+from heatlift.temperature import TEMPERATURES, tempered
 
 STEP = TEMPERATURES[1] / TEMPERATURES[0]
 
@@ -26,7 +27,7 @@ def lag(logits: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
 
 def test_confidences_are_those_of_the_scaled_logits() -> None:
     logits = 9 * torch.randn(7, 11, generator=torch.Generator().manual_seed(0))
-    found = log_confidence_at(logits)
+    found = log_confidence_at(logits, TEMPERATURES)
     assert found.shape == (7, len(TEMPERATURES))
     for place, temperature in enumerate(TEMPERATURES):
         expected = (logits.double() / temperature).softmax(1).amax(1)
@@ -34,14 +35,14 @@ def test_confidences_are_those_of_the_scaled_logits() -> None:
 
 
 def test_a_sure_confidence_keeps_what_is_missing_to_one() -> None:
-    found = log_confidence_at(torch.tensor([[0.0, 45.0]]))[0, TEMPERATURES.index(1.0)]
+    found = log_confidence_at(torch.tensor([[0.0, 45.0]]), TEMPERATURES)[0, TEMPERATURES.index(1.0)]
     assert -float(found.float()) == pytest.approx(np.exp(-45), rel=1e-6, abs=0)
 
 
 @pytest.mark.parametrize("truth", [0.5, 1.0, 2.5])
 def test_the_temperature_that_the_labels_were_drawn_at_is_found(truth: float) -> None:
     logits, labels = drawn(truth)
-    found = tempered(log_confidence_at(logits).numpy(), lag(logits, labels))
+    found = tempered(log_confidence_at(logits, TEMPERATURES).numpy(), lag(logits, labels))
 
     def nll(log_t: float) -> float:
         return float(torch.nn.functional.cross_entropy(logits / np.exp(log_t), labels))
@@ -56,7 +57,7 @@ def test_the_temperature_that_the_labels_were_drawn_at_is_found(truth: float) ->
 def test_each_half_is_judged_at_the_temperature_of_the_other() -> None:
     """Two kinds of images that want different temperatures: no image may get that of its own half."""
     logits, labels = drawn(1.0, 60)
-    log_confidence, behind = log_confidence_at(logits).numpy(), lag(logits, labels)
+    log_confidence, behind = log_confidence_at(logits, TEMPERATURES).numpy(), lag(logits, labels)
     found = tempered(log_confidence, behind, seed=4)
     order = np.random.default_rng(4).permutation(60)
     nll = behind[:, None] / np.asarray(TEMPERATURES) - log_confidence

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from heatlift.errors import HeatliftError
 
@@ -108,6 +111,16 @@ def relative_improvement(before: Tensor, after: Tensor, classes: Tensor) -> Tens
     # Where the class was certain and is lost, float32 overflows.
     gained = log_remainder(after.double(), classes) - log_remainder(before.double(), classes)
     return 100 * (1 - gained.exp())
+
+
+def log_confidence_at(logits: Tensor, temperatures: Sequence[float]) -> Tensor:
+    """Logarithm of the largest softmax probability of logits (n, C) divided by each temperature: (n, k)."""
+    logits = logits.double()
+    largest, at = logits.max(dim=1, keepdim=True)
+    others = (logits - largest).scatter(1, at, -torch.inf)
+    # By what is missing to 1, which the difference of two logarithms would round away.
+    rest = [(others / temperature).logsumexp(dim=1) for temperature in temperatures]
+    return -F.softplus(torch.stack(rest, dim=1))
 
 
 def confidence_measures(logits: Tensor) -> dict[str, Tensor]:

@@ -9,23 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from heatlift.ranking import FloatArray
 
 TEMPERATURES: tuple[float, ...] = tuple(2.0 ** (k / 8) for k in range(-24, 25))
 """From 1/8 to 8, each 9% above the one before."""
-
-
-def log_confidence_at(logits: Tensor) -> Tensor:
-    """Logarithm of the largest softmax probability at each temperature: logits (n, C) -> (n, 49)."""
-    logits = logits.double()
-    largest, at = logits.max(dim=1, keepdim=True)
-    others = (logits - largest).scatter(1, at, -torch.inf)
-    # By what is missing to 1, which the difference of two logarithms would round away.
-    rest = [(others / temperature).logsumexp(dim=1) for temperature in TEMPERATURES]
-    return -torch.nn.functional.softplus(torch.stack(rest, dim=1))
 
 
 @dataclass(frozen=True)
@@ -49,7 +37,7 @@ def tempered(log_confidence: FloatArray, lag: FloatArray, seed: int = 0) -> Temp
     """Fit a temperature on each half of the images and use it on the other (Guo et al. 2017).
 
     Args:
-        log_confidence: `log_confidence_at` of each image, (n, 49).
+        log_confidence: `heatlift.score.log_confidence_at` of each image at `TEMPERATURES`, (n, 49).
         lag: how far the label's logit lies below the largest one, (n,), 0 where it is the largest.
         seed: of the halves.
     """

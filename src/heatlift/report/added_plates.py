@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from heatlift.report.added_words import ADDS, CONTROL_TOO, limits, untested
+from heatlift.corrections import holm
+from heatlift.report.added_words import ADDS, CONTROL_TOO, limits, reservation
 from heatlift.report.distributions import Axis
 from heatlift.report.findings import enough, name_of
 from heatlift.report.known import Known
@@ -82,7 +83,7 @@ def added_title(audit: Audit) -> str:
         return "What controls and indicators add to confidence"
     best = max(found, key=_gained)
     if best.finding == CONTROL_TOO:
-        control = _vetoing(audit, best.operation)
+        control = _vetoing(audit, best)
         named = f"the control {name_of(control)}" if control is not None else "a control"
         return f"What {name_of(best)} adds to confidence, {named} adds too"
     equalled = any(m.finding == CONTROL_TOO for m in found)
@@ -93,9 +94,8 @@ def added_title(audit: Audit) -> str:
 
 
 def _aside(added: Mapping[str, Added]) -> str:
-    """What speaks against a gain, and what was not asked of it."""
-    told = limits(added)
-    return "".join((f", {told}" if told else "", f"; {open_}" if (open_ := untested(added)) else ""))
+    told = reservation(added)
+    return f"{',' if limits(added) else ';'} {told}" if told else ""
 
 
 def _heatmaps(audit: Audit) -> list[MethodSummary]:
@@ -103,27 +103,30 @@ def _heatmaps(audit: Audit) -> list[MethodSummary]:
     return [m for m in audit.methods if not m.control and gain(m.added) is not None]
 
 
-def _vetoing(audit: Audit, operation: str) -> MethodSummary | None:
-    """The control, at any scale, that seems to add most under an operation; the rule of the verdicts."""
-    found = [
+def _vetoing(audit: Audit, method: MethodSummary) -> MethodSummary | None:
+    """The control that adds most under a heatmap's operation and scale, by the rule of the verdicts."""
+    there = [
         m
         for m in audit.methods
-        if m.control
-        and m.operation == operation
-        and (known := gain(m.added)) is not None
-        and known.above(0)
-        and (m.added["confidence"].p or 0.0) < SIGNIFICANT
+        if m.control and (m.operation, m.scale) == (method.operation, method.scale) and m.added
     ]
-    return max(found, key=_gained, default=None)
+    p = holm([1.0 if (found := m.added["confidence"].p) is None else found for m in there])
+    adding = [
+        m
+        for m, corrected in zip(there, p, strict=True)
+        if corrected < SIGNIFICANT and (known := gain(m.added)) is not None and known.above(0)
+    ]
+    return max(adding, key=_gained, default=None)
 
 
 def _drawn(audit: Audit) -> list[MethodSummary]:
     """Those at the scale that figures show; of others what adds, the best, and the control against it."""
     found = _heatmaps(audit)
     needed = [m for m in found if m.finding == ADDS]
-    needed += [max(found, key=_gained)] if found else []
-    operations = dict.fromkeys(m.operation for m in found if m.finding == CONTROL_TOO)
-    needed += [m for m in (_vetoing(audit, operation) for operation in operations) if m is not None]
+    if found:
+        best = max(found, key=_gained)
+        control = _vetoing(audit, best) if best.finding == CONTROL_TOO else None
+        needed += [m for m in (best, control) if m is not None]
     return [
         m
         for m in audit.methods

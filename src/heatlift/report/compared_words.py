@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from heatlift.report.added_words import ADDS, limits, untested
+from heatlift.report.added_words import ADDS, limits, reservation
 from heatlift.report.compared_runs import Beside, Side
 from heatlift.report.known import known_figure
 from heatlift.report.records import IndicatorSummary, MethodSummary
@@ -126,7 +126,7 @@ def _some(found: Sequence[MethodSummary | IndicatorSummary], most: int = 3) -> s
 
 
 def _aside(one: MethodSummary | IndicatorSummary) -> str:
-    told = "; ".join(filter(None, (limits(one.added), untested(one.added))))
+    told = reservation(one.added)
     return f" ({told})" if told else ""
 
 

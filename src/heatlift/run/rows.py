@@ -10,8 +10,8 @@ from torch import Tensor
 
 from heatlift.data import Item
 from heatlift.run.heatmaps import Applied, finite
-from heatlift.score import class_probability, confidence_measures, logit_gain
-from heatlift.temperature import log_confidence_at
+from heatlift.score import class_probability, confidence_measures, log_confidence_at, logit_gain
+from heatlift.temperature import TEMPERATURES
 from heatlift.types import OK
 
 Rows = list[dict[str, Any]]
@@ -25,7 +25,7 @@ def prediction_rows(items: Sequence[Item], logits: Tensor, usable: Sequence[bool
     measures = {name: values.tolist() for name, values in confidence_measures(logits).items()}
     p_label = class_probability(logits, _labels(items)).tolist()
     # One at a time: of many classes at every temperature a whole batch would take much memory.
-    at_temperatures = [log_confidence_at(one)[0].tolist() for one in logits.split(1)]
+    at_temperatures = [log_confidence_at(one, TEMPERATURES)[0].tolist() for one in logits.split(1)]
     rows = []
     for i, item in enumerate(items):
         if not usable[i]:
