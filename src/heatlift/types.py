@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from torch import Tensor
+if TYPE_CHECKING:
+    # Not at run time: what only reads a run should not wait for torch.
+    from torch import Tensor
 
 Space: TypeAlias = Literal["model", "pixel"]
 """Where a heatmap lives: ``model`` is what the network itself sees, ``pixel`` the image in [0, 1]."""
 
 OperationName: TypeAlias = Literal["add", "multiply"]
 
-Operation: TypeAlias = OperationName | Callable[[Tensor, Tensor], Tensor]
+Operation: TypeAlias = "OperationName | Callable[[Tensor, Tensor], Tensor]"
 """How a heatmap is combined with an image: ``(images, heatmaps) -> images``."""
 
-Target: TypeAlias = Tensor | int | Literal["predicted", "runner-up"] | None
+Target: TypeAlias = "Tensor | int | Literal['predicted', 'runner-up'] | None"
 """The class explained: one per image, one for all, or chosen from the logits; None is ``predicted``."""
 
 OK = "ok"

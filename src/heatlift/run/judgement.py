@@ -43,9 +43,9 @@ class Judgement:
     """How one score ranks correct images above wrong ones.
 
     Attributes:
-        figures: ``auroc``, ``aurc``, ``augrc``, ``fpr95``, ``ks`` (without interval), ``within`` (AUROC over the
-            pairs of one predicted class), ``confidence`` (its AUROC on the same images), ``difference``
-            (AUROC less that).
+        figures: ``auroc``, ``aurc``, ``augrc``, ``fpr95``, ``ks`` (without interval), ``within`` (AUROC over
+            the pairs of one predicted class), ``confidence`` (its AUROC on the same images),
+            ``difference`` (AUROC less that).
         ks_p: of the two-sample test whose statistic ``ks`` is: how probable so large a one is if the score
             is distributed alike over both.
         accuracy_at: of the part with the highest scores, by coverage; Wilson's intervals.

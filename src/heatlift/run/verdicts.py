@@ -204,8 +204,8 @@ def _found(findings: Sequence[Finding], gains: Mapping[str, tuple[Finding, Added
         also = f"; so {'do' if len(whole) > 2 else 'does'} {', '.join(whole[1:4])}" if whole[1:] else ""
         more = f" and {len(whole) - 4} more" if len(whole) > 4 else ""
         return (
-            f"{_of(len(whole), tested, 'says', 'say')} something about correctness that plain confidence does "
-            f"not: {raised}{_limits(best)}{also}{more}."
+            f"{_of(len(whole), tested, 'says', 'say')} something about correctness that plain confidence "
+            f"does not: {raised}{_limits(best)}{also}{more}."
         )
     best, added = max(gains.values(), key=lambda pair: pair[1].auroc.value or 0.0)
     control = adding_control(findings, best)
