@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from heatlift.class_names import ClassNames, imagenet_output
+from heatlift.class_names import ClassNames, chosen_output, imagenet_output
+from heatlift.errors import HeatliftError
 
 # As in ImageNet, where some names belong to two classes.
 CLASSES = [
@@ -42,3 +43,13 @@ def test_imagenet_indices_are_the_sorted_wnids() -> None:
     wnids = ["n01440764", "n01443537", "n02123045", "n07747607", "n15075141"]
     assert [imagenet_output(wnid) for wnid in wnids] == [0, 1, 281, 950, 999]
     assert imagenet_output("n00000001") is None
+
+
+def test_the_first_words_of_a_description_name_it_but_no_part_of_a_word() -> None:
+    classes = ("dogsled, dog sled", "Siberian husky", "tabby, tabby cat")
+    assert chosen_output("siberian", 3, classes) == 1
+    assert chosen_output("dog", 3, classes) == 0  # "dog sled"
+    with pytest.raises(HeatliftError, match="no class 'dogs'"):
+        chosen_output("dogs", 3, classes)
+    with pytest.raises(HeatliftError, match="no class 'sib'"):
+        chosen_output("sib", 3, classes)

@@ -38,6 +38,7 @@ def test_audit_then_report(data: Path, tmp_path: Path, capsys: pytest.CaptureFix
     said = capsys.readouterr()
     assert "9 audited, 1 failed (1 unreadable: empty file)" in said.out
     assert "auditing: 10/10 images" in said.err
+    assert "outputs by the order of the folders' names: ant is 0, bee is 1, cow is 2" in said.out
     assert f"report: {out / 'report.html'}" in said.out
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "networks:small" in page

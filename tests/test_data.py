@@ -42,11 +42,13 @@ def test_class_folders_in_sorted_order(tmp_path: Path) -> None:
     assert [item.name for item in data.items] == sorted(labels(data))
     assert all(item.path == tmp_path / item.name for item in data.items)
     assert (data.kind, data.root, data.labelled) == ("class folders", tmp_path, True)
+    assert data.by_order == ("C", "a", "b")
 
 
 def test_class_folders_by_name(tmp_path: Path) -> None:
     classes = ["tench, Tinca tinca", "great white", "hen", "hen", "Siamese cat", "crane"]
     root = fill(tmp_path, "crane/a.jpg", "tench/b.jpg", "Great_White/c.jpg", "siamese-cat/d.jpg")
+    assert find_images(root, 6, classes).by_order == ()
     found = find_images(str(root), 6, classes)
     assert labels(found) == {
         "Great_White/c.jpg": 1,

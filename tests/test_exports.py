@@ -509,3 +509,11 @@ def test_help_does_not_load_what_it_does_not_need() -> None:
         check=True,
     )
     assert found.stdout.strip() == "False"
+
+
+def test_an_ending_that_is_another_format_s_is_refused(made: dict[str, Path], tmp_path: Path) -> None:
+    for form, ending in (("html", "csv"), ("json", "csv"), ("md", "html")):
+        with pytest.raises(HeatliftError, match=f"give --format {ending}, or another ending"):
+            export([made["audit"]], form, tmp_path / f"x.{ending}")
+    assert not list(tmp_path.iterdir())
+    assert export([made["audit"]], "md", tmp_path / "x.txt").is_file()

@@ -267,8 +267,13 @@ def test_an_image_whose_masks_break_off_is_alone(data: Path, tmp_path: Path) -> 
 def test_what_needs_no_label(data: Path, tmp_path: Path) -> None:
     (tmp_path / "flat").mkdir()
     shutil.copy(data / "ant" / "0.png", tmp_path / "flat" / "0.png")
-    summary = found_in(tmp_path / "flat", tmp_path / "run", include="wrong")
-    assert summary["counts"]["failures"] == {"left out: no label": 1}
+    with pytest.raises(hl.HeatliftError, match=r"--include wrong: the images of .* have no labels"):
+        found_in(tmp_path / "flat", tmp_path / "run", include="wrong")
+    assert not (tmp_path / "run").exists()
+    mixed = shutil.copytree(data, tmp_path / "mixed")
+    shutil.copy(data / "ant" / "0.png", mixed / "loose.png")
+    summary = found_in(mixed, tmp_path / "mixed-run", include="wrong")
+    assert summary["counts"]["failures"]["left out: no label"] == 1
 
 
 def test_a_class_has_a_number_or_a_name(data: Path, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def chosen_output(wanted: int | str, num_classes: int, classes: Sequence[str] | 
     """The output that a person means by a number, a name, a part of one, or a wnid.
 
     A name is looked up as by `ClassNames`; then among all parts of the descriptions ("tiger cat" of
-    "tabby, tiger cat"); then as the beginning of a part, where only one class has such a one.
+    "tabby, tiger cat"); then as the first words of a part, where only one class has such a one.
 
     Raises:
         HeatliftError: it means none of the outputs, or several.
@@ -74,7 +74,10 @@ def _named(wanted: str, num_classes: int, classes: Sequence[str]) -> tuple[int, 
     loose = _loosely(wanted)
     parts = [[_loosely(part) for part in name.split(",")] for name in classes]
     whole = tuple(i for i, each in enumerate(parts) if loose in each)
-    return whole or tuple(i for i, each in enumerate(parts) if any(part.startswith(loose) for part in each))
+    # Whole words: a dog is no dogsled.
+    return whole or tuple(
+        i for i, each in enumerate(parts) if any(part.startswith(f"{loose} ") for part in each)
+    )
 
 
 def _whole(wanted: Any) -> int:

@@ -7,7 +7,7 @@ import json
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 
@@ -57,6 +57,8 @@ class Dataset:
     root: Path
     kind: str
     items: tuple[Item, ...]
+    by_order: tuple[str, ...] = ()
+    """The class folders that belong to outputs 0, 1, ... by the order of their names alone."""
 
     @property
     def labelled(self) -> bool:
@@ -140,21 +142,25 @@ def _from_folder(root: Path, num_classes: int, classes: Sequence[str] | None) ->
         raise HeatliftError(f"{root} has no images: none of its files ends in {' '.join(sorted(EXTENSIONS))}")
     if not filled:
         return _dataset(root, "flat folder", (_item(root, path, None) for path in loose))
-    kind, labels = _folder_labels(root, filled, list(images), num_classes, classes)
+    kind, labels, ordered = _folder_labels(root, filled, list(images), num_classes, classes)
     inside = (_item(root, path, labels[name]) for name in filled for path in images[name])
-    return _dataset(root, kind, chain(inside, (_item(root, path, None) for path in loose)))
+    found = _dataset(root, kind, chain(inside, (_item(root, path, None) for path in loose)))
+    return replace(found, by_order=tuple(ordered))
 
 
 def _folder_labels(
     root: Path, filled: Sequence[str], every: Sequence[str], num_classes: int, classes: Sequence[str] | None
-) -> tuple[str, Mapping[str, int]]:
-    """The kind of DATA and each class folder's output; ``filled`` are those of ``every`` that have images."""
+) -> tuple[str, Mapping[str, int], Sequence[str]]:
+    """The kind of DATA, each class folder's output, and the folders whose order alone says theirs.
+
+    ``filled`` are those of ``every`` that have images.
+    """
     names = ClassNames(classes or ())
     named = {name: names.outputs(name) for name in filled}
     if all(len(outputs) == 1 for outputs in named.values()):
-        return "class folders", {name: outputs[0] for name, outputs in named.items()}
+        return "class folders", {name: outputs[0] for name, outputs in named.items()}, ()
     if num_classes == 1000 and all(WNID.fullmatch(name) for name in filled):
-        return "ImageNet folders", {name: _imagenet_label(root, name) for name in filled}
+        return "ImageNet folders", {name: _imagenet_label(root, name) for name in filled}, ()
     if all(name.casefold() in SPLITS for name in filled):
         raise HeatliftError(
             f"{root} holds parts of a data set ({', '.join(filled)}): give one, such as {root / filled[0]}"
@@ -164,7 +170,7 @@ def _folder_labels(
             labels = {name: label for label, name in enumerate(folders)}
             _check_order(root, labels, named)
             _check_numbers(root, folders)
-            return "class folders", labels
+            return "class folders", labels, folders
     misfit = next(name for name, outputs in named.items() if len(outputs) != 1)
     why = (
         "is not the name of exactly one of them" if classes else "cannot be looked up, as they have no names"

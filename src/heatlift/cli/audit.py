@@ -123,6 +123,7 @@ def run_and_report(config: Any, out: Path) -> int:
 
     audit = prepare(config, command=["heatlift", *sys.argv[1:]])
     print(f"{audit.classifier.name}: {audit.classifier.num_classes} classes, {len(audit.items)} images")
+    options.by_order(audit.data.by_order, audit.classifier.classes)
     for reason in audit.refused.values():
         print(f"left out: {reason}")
     with progress.shown() as shown:

@@ -16,7 +16,10 @@ def explain(
     model: options.Model,
     label: Annotated[
         str | None,
-        typer.Option(metavar="CLASS", help="The true class: a name, an unambiguous part of it, or a number."),
+        typer.Option(
+            metavar="CLASS",
+            help="The true class: a name, its first words if they are unambiguous, or a number.",
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -24,7 +27,7 @@ def explain(
             "--out",
             "-o",
             metavar="FILE",
-            help="A .png, .svg or .pdf picture, or an .html page. [IMAGE-explained.png]",
+            help="A .png, .svg or .pdf picture, or an .html page. [IMAGE-explained.png, here]",
         ),
     ] = None,
     fast: Annotated[bool, typer.Option("--fast", help="A quick look: fewer and larger steps.")] = False,

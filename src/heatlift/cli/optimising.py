@@ -35,6 +35,7 @@ def run_and_report(
     prepared = prepare(config, ["heatlift", *sys.argv[1:]])
     classifier = prepared.networks.classifier
     print(f"{classifier.name}: {classifier.num_classes} classes, {len(prepared.items)} images")
+    options.by_order(prepared.data.by_order, classifier.classes)
     with progress.shown() as shown:
         summary = run(prepared, out, shown)
     report = write_report(out)

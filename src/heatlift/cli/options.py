@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -108,3 +109,15 @@ def channels(option: str, text: str | None) -> tuple[float, float, float] | None
 def reasons(failures: dict[str, int]) -> str:
     """Why some images have no figures, in brackets."""
     return f" ({'; '.join(f'{count} {reason}' for reason, count in failures.items())})" if failures else ""
+
+
+def by_order(folders: Sequence[str], classes: Sequence[str] | None) -> None:
+    """Say which class folder stands for which output, where only the order of their names tells."""
+    if not folders:
+        return
+    named = [
+        f"{folder} is {place}" + (f" ({classes[place]})" if classes and classes[place] != folder else "")
+        for place, folder in enumerate(folders[:6])
+    ]
+    more = ", ..." if len(folders) > len(named) else ""
+    print(f"outputs by the order of the folders' names: {', '.join(named)}{more}")

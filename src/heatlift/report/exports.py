@@ -36,6 +36,9 @@ def export(runs: Sequence[Path], form: str = "html", out: Path | None = None) ->
             f"a report of {len(runs)} runs belongs to none of them: say where to write it, such as "
             f"--out {'compared' if form == 'figures' else f'compared.{form}'}"
         )
+    written = out.suffix.lower().removeprefix(".") if out is not None else ""
+    if form != written and written in TEXTS and form in TEXTS:
+        raise HeatliftError(f"--out {out} with --format {form}: give --format {written}, or another ending")
     target = out if out is not None else runs[0] / ("figures" if form == "figures" else f"report.{form}")
     if form == "figures":
         return write_figures(_page(runs), folder_target(target))

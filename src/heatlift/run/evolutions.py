@@ -101,8 +101,8 @@ class Recorder:
 class Evolutions:
     """The heatmaps in a run's folder. Many processes may write at once: each image has files of its own."""
 
-    def __init__(self, run: Path) -> None:
-        self.store = run / "maps.zarr"
+    def __init__(self, run: str | Path) -> None:
+        self.store = Path(run) / "maps.zarr"
 
     def write(self, image: str, final: NDArray[np.float32], recorder: Recorder | None, method: str) -> None:
         """Keep an image's heatmap, and its evolution if one was recorded, in place of what is there of it.

@@ -75,6 +75,8 @@ def prepared(config: Config, command: Sequence[str]) -> Prepared[Config]:
         # The run is about the class, however it was called.
         config = config.model_copy(update={"target": output})
     data = find_images(config.data, classifier.num_classes, classifier.classes)
+    if not data.labelled and config.include == "wrong":
+        raise HeatliftError(f"--include wrong: the images of {config.data} have no labels")
     return Prepared(config, networks, data, data.shuffled(config.seed)[: config.limit], command)
 
 
