@@ -53,3 +53,7 @@ def test_the_first_words_of_a_description_name_it_but_no_part_of_a_word() -> Non
         chosen_output("dogs", 3, classes)
     with pytest.raises(HeatliftError, match="no class 'sib'"):
         chosen_output("sib", 3, classes)
+    with pytest.raises(
+        HeatliftError, match=r"'great' may be great grey \(0\), great white \(1\): give the number"
+    ):
+        chosen_output("great", 2, ("great grey", "great white, white shark"))

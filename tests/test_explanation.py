@@ -128,7 +128,7 @@ def test_progress_ends_at_all_steps(image: Tensor) -> None:
         ("tabby", 0),
         ("Tabby_Cat", 0),
         ("TIGER CAT", 1),
-        ("tig", 1),
+        ("tiger", 1),
         ("$x$", 2),
         ("1", 1),
     ],
@@ -140,7 +140,7 @@ def test_labels_by_number_name_and_part(label: Any, output: int) -> None:
 @pytest.mark.parametrize(
     ("label", "words"),
     [
-        ("t", r"'t' may be tabby \(0\), tiger cat \(1\): give the number"),
+        ("tig", "no class 'tig'"),
         ("taby", "no class 'taby': did you mean tabby"),
         ("", "no class ''"),
         ("9", "no class '9': .* number from 0 to 2"),
