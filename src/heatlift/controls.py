@@ -55,7 +55,7 @@ def _image(inputs: Tensor, others: Tensor, names: Sequence[str], seed: int) -> T
 CONTROLS: Mapping[str, Control] = {
     control.name: control
     for control in (
-        Control("zero", "Zero", "added, it changes nothing, and every score must be exactly 0; multiplied, it is a blank picture", _zero),
+        Control("zero", "Zero", "added, nothing: every score must be 0; multiplied, a blank picture", _zero),
         Control(
             "noise", "Noise", "Gaussian noise, its own for each image: what any disturbance does", _noise
         ),
