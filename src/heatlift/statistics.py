@@ -21,6 +21,7 @@ from heatlift.ranking import FloatArray, Sample, augrc, aurc, auroc, fpr95
 
 __all__ = [
     "Figure",
+    "alike",
     "augrc",
     "aurc",
     "auroc",
@@ -106,6 +107,14 @@ def _draw(rng: np.random.Generator, rows: int, n: int) -> Any:
     for row in counts:
         row[:] = np.bincount(rng.integers(0, n, n), minlength=n)
     return counts
+
+
+def alike(masks: Sequence[Any]) -> list[tuple[Any, list[int]]]:
+    """Each different mask (n,) once, with the places where it stands: those can share their draws."""
+    places: dict[bytes, list[int]] = {}
+    for place, mask in enumerate(masks):
+        places.setdefault(mask.tobytes(), []).append(place)
+    return [(masks[found[0]], found) for found in places.values()]
 
 
 def bootstrap_means(values: FloatArray, resamples: int = 1000, seed: int = 0) -> FloatArray:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from heatlift.report.known import Known, known_figure, known_figures, mapping, plain
+from heatlift.run.columns import pair_name
 
 DESIGNS = {
     "confidence": "Beside confidence",
@@ -88,7 +89,7 @@ class MethodSummary:
     @property
     def label(self) -> str:
         """``saliency/add``, or ``saliency/add x0.3`` where the scale is not 1."""
-        return f"{self.name}/{self.operation}" + (f" x{self.scale:g}" if self.scale != 1 else "")
+        return pair_name(self.name, self.operation, self.scale)
 
 
 @dataclass(frozen=True)

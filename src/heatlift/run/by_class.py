@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from heatlift.ranking import FloatArray, Ranking
 from heatlift.run.columns import Mask, Predictions
 from heatlift.run.judgement import Settings
-from heatlift.statistics import Figure, bootstrap, percentiles, share
+from heatlift.statistics import Figure, alike, bootstrap, percentiles, share
 
 MOST = 12
 """Classes shown: those with the most wrong images."""
@@ -56,12 +55,9 @@ def _aurocs(
     scores: Mapping[str, tuple[Mask, FloatArray]], rows: Mask, correct: Mask, settings: Settings
 ) -> dict[str, Any]:
     """Of each score on those of the rows that it covers; scores that cover the same ones share resamples."""
-    alike: dict[bytes, list[str]] = defaultdict(list)
-    for name, (ok, _) in scores.items():
-        alike[(ok & rows).tobytes()].append(name)
-    found: dict[str, Any] = {}
-    for names in alike.values():
-        covered = scores[names[0]][0] & rows
+    every, found = list(scores), dict[str, Any]()
+    for covered, places in alike([ok & rows for ok, _ in scores.values()]):
+        names = [every[place] for place in places]
         right = correct[covered]
         n, n_correct = len(right), int(right.sum())
         if min(n_correct, n - n_correct) < 2:

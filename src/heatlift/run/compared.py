@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 from heatlift.improvement import McNemar, mcnemar
 from heatlift.ranking import FloatArray, Indices
 from heatlift.run.columns import Codes, Mask
-from heatlift.statistics import Figure, bootstrap_means, mean, percentiles, share
+from heatlift.statistics import Figure, alike, bootstrap_means, mean, percentiles, share
 
 FEWEST_RANKED = 4
 """Heatmaps below which two orders of them are not compared."""
@@ -71,13 +71,8 @@ def compare_means(
     Columns that cover the same images are resampled together.
     """
     changes = [there - here for here, there in zip(first, other, strict=True)]
-    known = [np.isfinite(change) for change in changes]
-    alike: dict[bytes, list[int]] = {}
-    for place, usable in enumerate(known):
-        alike.setdefault(usable.tobytes(), []).append(place)
     found: dict[int, Figure] = {}
-    for places in alike.values():
-        usable = known[places[0]]
+    for usable, places in alike([np.isfinite(change) for change in changes]):
         columns = np.stack([changes[place][usable] for place in places])
         if columns.shape[1] < 2:
             found |= dict.fromkeys(places, Figure.unknown(columns.shape[1]))

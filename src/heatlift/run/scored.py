@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -14,6 +13,7 @@ from heatlift.run.columns import IndicatorScores, Mask, PairScores, Predictions
 from heatlift.run.evidence import Finding
 from heatlift.run.judgement import Judge, Judgement, Settings
 from heatlift.run.verdicts import code, control_verdict, verdict
+from heatlift.statistics import alike
 
 Judged: TypeAlias = "Mapping[tuple[str, bool], Judgement]"
 """By name, and whether of the score with the label."""
@@ -52,12 +52,9 @@ def of_indicator(indicator: IndicatorScores, labelled: Mask) -> Scored:
 
 def judged(scored: Sequence[Scored], predictions: Predictions, settings: Settings) -> Judged:
     """By name and whether with the label; scores that cover the same images share draws."""
-    alike: dict[bytes, list[Scored]] = defaultdict(list)
-    for score in scored:
-        alike[score.rows.tobytes()].append(score)
     found: dict[tuple[str, bool], Judgement] = {}
-    for group in alike.values():
-        rows = group[0].rows
+    for rows, places in alike([one.rows for one in scored]):
+        group = [scored[place] for place in places]
         scores = {(one.name, False): one.label_free[rows] for one in group}
         added = list(scores)
         scores |= {(one.name, True): one.with_label[rows] for one in group if one.with_label is not None}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from heatlift.run.judgement import FEW_CLASSES, Settings
 from heatlift.run.record import write_json
 from heatlift.run.scored import Judged, Scored, conclusion, finding, judged, of_indicator, of_pair
 from heatlift.run.verdicts import audit_verdict
-from heatlift.statistics import median, median_gap, share
+from heatlift.statistics import alike, median, median_gap, share
 
 FORMAT = 1
 """Raised whenever an entry changes its meaning or goes away."""
@@ -137,12 +136,8 @@ def _changes(
     pairs: Sequence[PairScores], predictions: Predictions, labelled: Mask, settings: Settings
 ) -> list[dict[str, Any]]:
     """Of every pair, before and after; those that cover the same images share draws."""
-    alike: dict[bytes, list[int]] = defaultdict(list)
-    for place, pair in enumerate(pairs):
-        alike[(pair.ok & labelled).tobytes()].append(place)
     found: dict[int, dict[str, Any]] = {}
-    for places in alike.values():
-        rows = pairs[places[0]].ok & labelled
+    for rows, places in alike([pair.ok & labelled for pair in pairs]):
         changed = changes([pairs[place] for place in places], rows, predictions, settings)
         found |= zip(places, changed, strict=True)
     return [found[place] for place in range(len(pairs))]
