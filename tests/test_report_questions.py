@@ -146,7 +146,7 @@ def with_gain(run: Path, to: Path, entry: str, gain: float, **changes: Any) -> P
 
 def test_the_control_that_speaks_against_a_gain_is_named_and_drawn(full: Path, tmp_path: Path) -> None:
     run = told(full, "control_too", "saliency add 0.1", tmp_path / "a")
-    run = with_gain(run, tmp_path / "b", "saliency add 0.1", 0.3)
+    run = with_gain(run, tmp_path / "b", "saliency add 0.1", 0.3, equalled_by="noise/add x0.1")
     run = with_gain(run, tmp_path / "c", "zero add 1.0", 0.2)  # at another scale
     first = added_plate(read_audit(with_gain(run, tmp_path / "d", "noise add 0.1", 0.02)))
     assert first is not None

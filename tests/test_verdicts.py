@@ -9,6 +9,7 @@ import pytest
 
 from heatlift.added_value import Added
 from heatlift.run.evidence import Finding, discoveries, equalling_control
+from heatlift.run.scored import conclusion
 from heatlift.run.verdicts import audit_verdict, code, control_verdict, gain_text, verdict
 from heatlift.statistics import Figure
 from judged import findings, predictions
@@ -232,6 +233,8 @@ def test_what_a_control_shows(rng: np.random.Generator) -> None:
     assert "but image/add, which explains nothing, by +0." in shadowed
     assert "but so does the control image (+0." in verdict(method, [method, knowing])
     assert code(method, [method, knowing]) == "control_too"
+    assert conclusion(method, [method, knowing], {})["equalled_by"] == "image/add"
+    assert conclusion(method, [method, noise], {})["equalled_by"] is None
     assert audit([method, noise]).startswith("The one score tested says something")
     # Under the other operation, or at another scale, a control's success says nothing about this one.
     assert discoveries([method, elsewhere]) == [method]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from heatlift.corrections import holm
 from heatlift.report.added_words import ADDS, CONTROL_TOO, limits, reservation
 from heatlift.report.distributions import Axis
 from heatlift.report.findings import enough, name_of
@@ -15,7 +14,6 @@ from heatlift.report.records import Added, MethodSummary
 from heatlift.report.summary import Audit
 from heatlift.report.tables import gain
 from heatlift.report.wording import count, interval, signed
-from heatlift.run.evidence import SIGNIFICANT
 
 
 def spanning(found: Iterable[Known | None], line: float) -> Axis:
@@ -104,19 +102,8 @@ def _heatmaps(audit: Audit) -> list[MethodSummary]:
 
 
 def _vetoing(audit: Audit, method: MethodSummary) -> MethodSummary | None:
-    """The control that adds most under a heatmap's operation and scale, by the rule of the verdicts."""
-    there = [
-        m
-        for m in audit.methods
-        if m.control and (m.operation, m.scale) == (method.operation, method.scale) and m.added
-    ]
-    p = holm([1.0 if (found := m.added["confidence"].p) is None else found for m in there])
-    adding = [
-        m
-        for m, corrected in zip(there, p, strict=True)
-        if corrected < SIGNIFICANT and (known := gain(m.added)) is not None and known.above(0)
-    ]
-    return max(adding, key=_gained, default=None)
+    """The control that adds as well, as the verdicts found it."""
+    return next((m for m in audit.methods if m.control and m.label == method.equalled_by), None)
 
 
 def _drawn(audit: Audit) -> list[MethodSummary]:

@@ -80,6 +80,7 @@ class MethodSummary:
     verdict: str
     scale: float = 1.0
     finding: str = ""
+    equalled_by: str = ""
     figures: Mapping[str, Known | None] = field(default_factory=dict)
     added: Mapping[str, Added] = field(default_factory=dict)
     p_corrected: float | None = None
@@ -152,6 +153,7 @@ def read_method(entry: Mapping[str, Any]) -> MethodSummary:
         verdict=str(entry.get("verdict") or ""),
         scale=1.0 if scale is None else scale,
         finding=str(entry.get("finding") or ""),
+        equalled_by=str(entry.get("equalled_by") or ""),
         figures=dict(known_figures(entry)),
         added=_added(entry),
         p_corrected=plain(entry.get("p_corrected")),

@@ -10,7 +10,7 @@ import numpy as np
 
 from heatlift.ranking import FloatArray
 from heatlift.run.columns import IndicatorScores, Mask, PairScores, Predictions
-from heatlift.run.evidence import Finding
+from heatlift.run.evidence import Finding, adding_control
 from heatlift.run.judgement import Judge, Judgement, Settings
 from heatlift.run.verdicts import code, control_verdict, verdict
 from heatlift.statistics import alike
@@ -87,8 +87,10 @@ def finding(score: Scored, predictions: Predictions, judgements: Judged) -> Find
 
 def conclusion(one: Finding, findings: Sequence[Finding], p: Mapping[str, float]) -> dict[str, Any]:
     """What is concluded of one score, in a word and in words."""
+    control = adding_control(findings, one) if one.seems_to_add and not one.control else None
     return {
         "p_corrected": p.get(one.name),
         "finding": code(one, findings),
+        "equalled_by": control.name if control is not None else None,
         "verdict": control_verdict(one) if one.control else verdict(one, findings),
     }
