@@ -110,7 +110,7 @@ def plain_loop(
 def drawn(mask: UndesirablePixels, clf: Classifier, x: Tensor) -> Tensor:
     """Where a mask starts."""
     seen: list[Tensor] = []
-    replace(mask, steps=0)(clf, x, observe=lambda step, rows, decoded: seen.append(decoded))
+    replace(mask, steps=0)(clf, x, observe=lambda step, rows, decoded, logits: seen.append(decoded))
     return seen[0]
 
 
@@ -497,7 +497,9 @@ def test_starts(clf: Classifier, x: Tensor) -> None:
     for init in ("random", "ones"):
         for bounds in ("clamp", "sigmoid"):
 
-            def keep(step: int, rows: Tensor, decoded: Tensor, name: str = f"{init} {bounds}") -> None:
+            def keep(
+                step: int, rows: Tensor, decoded: Tensor, logits: Tensor, name: str = f"{init} {bounds}"
+            ) -> None:
                 seen[name] = decoded
 
             found = method(steps=0, init=init, bounds=bounds, resolution=16)(clf, x, 3, observe=keep)
@@ -550,7 +552,7 @@ def test_the_mask_is_the_mean_over_the_last_steps(
         (steps + 1, 3, 1, *([32, 32] if bounds == "sigmoid" else [8, 8])), torch.nan, dtype=torch.float64
     )
 
-    def keep(step: int, rows: Tensor, decoded: Tensor) -> None:
+    def keep(step: int, rows: Tensor, decoded: Tensor, logits: Tensor) -> None:
         seen[step, rows] = decoded
 
     mask = method(steps=steps, averaged=averaged, bounds=bounds, batch_size=2)
@@ -636,7 +638,7 @@ def test_other_references(clf: Classifier, x: Tensor, reference: Any, g: Any) ->
 def test_masks_as_fine_as_the_image(clf: Classifier, x: Tensor) -> None:
     seen = {}
 
-    def keep(step: int, rows: Tensor, decoded: Tensor) -> None:
+    def keep(step: int, rows: Tensor, decoded: Tensor, logits: Tensor) -> None:
         seen[step] = decoded
 
     found = method(resolution=64)(clf, x[:2], 3, observe=keep)
@@ -671,7 +673,7 @@ def test_every_step_sees_views_of_q() -> None:
     seen: list[Tensor] = []
     mask = method(steps=6, views=2, shift=1, resolution=4)
     shown.clear()
-    mask(clf, x, 1, observe=lambda step, rows, decoded: seen.append(decoded))
+    mask(clf, x, 1, observe=lambda step, rows, decoded, logits: seen.append(decoded))
     steps = [batch for batch in shown if len(batch) == 4]
     assert len(steps) == len(seen) == 7
     g, which = blurred(x), []
@@ -751,7 +753,7 @@ def test_progress_and_observers_hear_of_every_step(clf: Classifier, x: Tensor) -
         x,
         3,
         count=2,
-        observe=lambda step, which, decoded: rows.append((step, which.tolist())),
+        observe=lambda step, which, decoded, logits: rows.append((step, which.tolist())),
         progress=lambda step, left: heard.append((step, left)),
     )
     # Trials go one after the other where one fills the passes.

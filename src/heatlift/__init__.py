@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from heatlift.gax import GAX as GAX
     from heatlift.lift import Lift as Lift
     from heatlift.masked import Undesirable as Undesirable
+    from heatlift.reading import read as read
     from heatlift.registry import methods as methods
-    from heatlift.run.record import read as read
     from heatlift.score import co_score as co_score
     from heatlift.spotlight import Spotlight as Spotlight
     from heatlift.types import Framing as Framing
@@ -56,7 +56,7 @@ _HOMES = {
     "heatmap_panel": "figures",
     "load": "zoo",
     "methods": "registry",
-    "read": "run.record",
+    "read": "reading",
     "rescale": "augmentation",
 }
 """Where each public name lives; it is imported when it is first used."""

@@ -136,6 +136,12 @@ class Explanation:
 
         return explanation_figure(self)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the findings in words, and the image with every heatmap."""
+        from heatlift.notebook import explanation_html
+
+        return explanation_html(self)
+
     def save(self, path: str | Path) -> Path:
         """Write the picture to a .png, .svg or .pdf file, or a page that opens offline to an .html file.
 
@@ -157,21 +163,12 @@ class Explanation:
 
         return render(build_explanation_page(self)).encode("utf-8")
 
-    def _picture(self, suffix: str, dpi: int = DOTS_PER_INCH) -> bytes:
+    def _picture(self, suffix: str) -> bytes:
         from heatlift.report.explanation_figure import written
 
         file = io.BytesIO()
-        written(self.figure(), file, suffix.removeprefix("."), dpi)
+        written(self.figure(), file, suffix.removeprefix("."), DOTS_PER_INCH)
         return file.getvalue()
-
-    def _repr_html_(self) -> str:
-        """The picture for a notebook."""
-        from html import escape
-
-        from heatlift.report.explanation_page import data_uri
-
-        picture = data_uri(self._picture(".png", dpi=100), "png")
-        return f'<img alt="{escape(self.summary())}" style="max-width: 100%" src="{picture}">'
 
 
 def explain(

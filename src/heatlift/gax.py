@@ -12,6 +12,7 @@ from torch import Tensor
 from heatlift.augmentation import OPERATIONS, augment
 from heatlift.classifier import Classifier
 from heatlift.errors import HeatliftError
+from heatlift.evolution import Film
 from heatlift.lift import Lift, Subjects
 from heatlift.optimise import Given, Observer, Optimiser, Parameters, Problem, Progress
 from heatlift.portions import Portions
@@ -83,7 +84,7 @@ class GAX:
             classifier: the network; it is left as it was.
             images: (n, 3, h, w) in [0, 1].
             labels: the class to raise: one per image, one for all, or by default what is predicted.
-            observe: sees the heatmaps of every step.
+            observe: sees the heatmaps of every step, instead of the result's `evolutions`.
             progress: hears of every step.
             portions: how many images go at a time, instead of ``batch_size``.
 
@@ -111,10 +112,16 @@ class GAX:
             else (torch.ones_like(x), torch.full_like(x, self.bias))
         )
         given = {"x": x, "target": subjects.target, "before": subjects.logits}
-        found = optimiser(start, given, observe, progress)
+        film = Film(subjects.target, x.shape[2:]) if observe is None else None
+        found = optimiser(start, given, observe or film, progress)
         heatmaps = self._decode(found.parameters, given)
         return subjects.lifted(
-            heatmaps, self.operation, steps=found.steps, history=found.history, aim=self.target_co
+            heatmaps,
+            self.operation,
+            steps=found.steps,
+            history=found.history,
+            aim=self.target_co,
+            film=film,
         )
 
     def _decode(self, parameters: Parameters, given: Given) -> Tensor:

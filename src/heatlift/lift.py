@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from heatlift.augmentation import augment
 from heatlift.classifier import Classifier
 from heatlift.errors import HeatliftError
+from heatlift.evolution import Evolution, Film
 from heatlift.portions import Portions
 from heatlift.score import class_probability, logit_gain
 from heatlift.subject import chosen_class
@@ -33,6 +35,10 @@ class Lift:
         p_after: the same for x', (n,).
         predicted_before: (n,).
         predicted_after: (n,).
+        images: x, (n, 3, h, w) in [0, 1].
+        operation: how the heatmaps are applied.
+        classes: the network's class names, where it has any.
+        evolutions: steps of the first images, kept to be shown; none where an observer watched instead.
     """
 
     heatmaps: Tensor = field(repr=False)
@@ -47,6 +53,16 @@ class Lift:
     p_after: Tensor
     predicted_before: Tensor
     predicted_after: Tensor
+    images: Tensor = field(repr=False)
+    operation: OperationName
+    classes: Sequence[str] | None = field(repr=False)
+    evolutions: Sequence[Evolution] = field(repr=False)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the first images with a slider over their steps."""
+        from heatlift.notebook import lift_html
+
+        return lift_html(self)
 
 
 @dataclass(frozen=True)
@@ -95,6 +111,7 @@ class Subjects:
         steps: Tensor,
         history: Tensor,
         aim: float | None,
+        film: Film | None,
     ) -> Lift:
         """Measure heatmaps.
 
@@ -105,6 +122,7 @@ class Subjects:
             steps: updates that they had, (n,).
             history: the optimiser's scores, (n, T).
             aim: the CO score that was aimed at; without one it was that the target is predicted.
+            film: what watched the optimiser.
         """
         augmented = augment(self.images, heatmaps, operation)
         clipped = augmented.clamp(0, 1)
@@ -126,6 +144,10 @@ class Subjects:
             p_after=class_probability(after, self.target),
             predicted_before=self.logits.argmax(dim=1),
             predicted_after=predicted_after,
+            images=self.images,
+            operation=operation,
+            classes=self.network.classes,
+            evolutions=() if film is None else film.evolutions(heatmaps, steps.tolist()),
         )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from heatlift.evolution import Evolution, Film
 from heatlift.lift import Subjects, logits_of
 from heatlift.perturbation import perturbed
 from heatlift.score import class_probability, relative_improvement
@@ -32,6 +34,11 @@ class Undesirable:
         history: the target's probability after 0, 1, 2... updates, (n, T), as the optimiser saw it.
         logits_before: (n, C).
         logits_after: (n, C).
+        images: x, (n, 3, h, w) in [0, 1].
+        reference: g(x), (n, 3, h, w).
+        classes: the network's class names, where it has any.
+        evolutions: steps of the first images' 1 - M', kept to be shown; none where an observer watched
+            instead, and in further trials.
     """
 
     masks: Tensor = field(repr=False)
@@ -47,9 +54,21 @@ class Undesirable:
     history: Tensor = field(repr=False)
     logits_before: Tensor = field(repr=False)
     logits_after: Tensor = field(repr=False)
+    images: Tensor = field(repr=False)
+    reference: Tensor = field(repr=False)
+    classes: Sequence[str] | None = field(repr=False)
+    evolutions: Sequence[Evolution] = field(repr=False)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the first images with a slider over their steps."""
+        from heatlift.notebook import masks_html
+
+        return masks_html(self)
 
 
-def measured(subjects: Subjects, reference: Tensor, masks: Tensor, history: Tensor) -> Undesirable:
+def measured(
+    subjects: Subjects, reference: Tensor, masks: Tensor, history: Tensor, film: Film | None = None
+) -> Undesirable:
     """Measure masks.
 
     Args:
@@ -57,6 +76,7 @@ def measured(subjects: Subjects, reference: Tensor, masks: Tensor, history: Tens
         reference: g(x), (n, 3, h, w).
         masks: M', (n, 1, h, w).
         history: the optimiser's probabilities, (n, T).
+        film: what watched what the masks take away.
     """
     shown = perturbed(subjects.images, masks, reference)
     before, after = subjects.logits, logits_of(subjects.network, shown, subjects.portions)
@@ -75,4 +95,8 @@ def measured(subjects: Subjects, reference: Tensor, masks: Tensor, history: Tens
         history=history,
         logits_before=before,
         logits_after=after,
+        images=subjects.images,
+        reference=reference,
+        classes=subjects.network.classes,
+        evolutions=() if film is None else film.evolutions(taken, [history.shape[1] - 1] * len(taken)),
     )

@@ -51,8 +51,15 @@ class Problem:
 class Observer(Protocol):
     """Sees what every step makes of the images that are still being optimised."""
 
-    def __call__(self, step: int, rows: Tensor, decoded: Tensor) -> None:
-        """``decoded`` (m, ...) after ``step`` updates, and which images they are, (m,)."""
+    def __call__(self, step: int, rows: Tensor, decoded: Tensor, logits: Tensor) -> None:
+        """What ``step`` updates made of some images.
+
+        Args:
+            step: from 0.
+            rows: which images, (m,).
+            decoded: what their parameters stand for, (m, ...).
+            logits: what the first network says of it, (m, C); of several views, of the first.
+        """
 
 
 class Progress(Protocol):
@@ -187,14 +194,15 @@ class Optimiser:
             with torch.set_grad_enabled(step < self.max_steps):
                 decoded = self.problem.decode(leaves, part.given)
                 shown = self.problem.show(decoded, part.given, step)
-                losses, scores = self.problem.loss(_logits(self.classifiers, shown), decoded, part.given)
+                logits = _logits(self.classifiers, shown)
+                losses, scores = self.problem.loss(logits, decoded, part.given)
             scores = self._confirmed(scores.detach(), shown.detach(), decoded.detach(), part.given)
             if step < self.max_steps:
                 found = torch.autograd.grad(losses.sum(), leaves)
                 for gradient, values in zip(part.gradients, found, strict=True):
                     gradient.copy_(values)
             if observe is not None:
-                observe(step, part.rows, decoded.detach())
+                observe(step, part.rows, decoded.detach(), logits[0][: len(part.rows)].detach())
             return scores
 
         return torch.cat(self.portions.all(torch.arange(len(state.rows)), work))

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from heatlift.classifier import Classifier
 from heatlift.errors import HeatliftError
+from heatlift.evolution import Film
 from heatlift.lift import Lift, Subjects
 from heatlift.optimise import Given, Observer, Optimiser, Parameters, Problem, Progress
 from heatlift.portions import Portions
@@ -86,7 +87,7 @@ class Spotlight:
             images: (n, 3, h, w) in [0, 1].
             labels: the class to raise: one per image, one for all, or by default what is predicted.
             others: further networks with the same classes, convinced along with the first.
-            observe: sees the heatmaps of every step.
+            observe: sees the heatmaps of every step, instead of the result's `evolutions`.
             progress: hears of every step.
             portions: how many images go at a time, instead of ``batch_size``.
 
@@ -116,10 +117,11 @@ class Spotlight:
         views = drawn_views(x, (self.steps + 1, self.views), self.shift, self.mirror, self.seed)
         given = {"x": x, "target": subjects.target, "before": subjects.logits, "views": views}
         start = x.new_zeros(len(x), 3 if self.colour else 1, self.resolution, self.resolution)
-        found = optimiser((start,), given, observe, progress)
+        film = Film(subjects.target, x.shape[2:]) if observe is None else None
+        found = optimiser((start,), given, observe or film, progress)
         heatmaps = self._decode(found.parameters, given)
         return subjects.lifted(
-            heatmaps, "multiply", clip=True, steps=found.steps, history=found.history, aim=None
+            heatmaps, "multiply", clip=True, steps=found.steps, history=found.history, aim=None, film=film
         )
 
     def _decode(self, parameters: Parameters, given: Given) -> Tensor:

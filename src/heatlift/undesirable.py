@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from heatlift.classifier import Classifier
 from heatlift.errors import HeatliftError
+from heatlift.evolution import Film
 from heatlift.lift import Subjects, logits_of
 from heatlift.masked import Undesirable, measured
 from heatlift.optimise import Given, Observer, Optimiser, Parameters, Problem, Progress
@@ -182,7 +183,7 @@ class UndesirablePixels:
             trial: in another one all that is random is drawn anew: starts and views.
             others: further networks with the same classes that the mask is to work for as well.
             observe: sees every step's masks, those of the first restart: (m, 1, resolution, resolution), or
-                at the image's size where they are sigmoid.
+                at the image's size where they are sigmoid. Instead of the result's `evolutions`.
             progress: hears of every step.
             portions: how many images go at a time, instead of ``batch_size``.
 
@@ -243,6 +244,8 @@ class UndesirablePixels:
         # As many at a time as fill the network's passes: more would only take memory.
         together = max(1, portions.size // (len(subjects.images) * self.restarts))
         groups = [range(k, min(k + together, first + count)) for k in range(first, first + count, together)]
+        film = Film(subjects.target, subjects.images.shape[2:]) if observe is None else None
+        watcher = observe if film is None else _taken(film)
         found: list[Undesirable] = []
         for place, group in enumerate(groups):
 
@@ -250,8 +253,10 @@ class UndesirablePixels:
                 if progress is not None:
                     progress((place * self.steps + step) // len(groups), left)
 
-            watching = observe if not place else None
-            found += self._together(subjects, reference, group, [classifier, *others], watching, heard)
+            watching, filmed = (watcher, film) if not place else (None, None)
+            found += self._together(
+                subjects, reference, group, [classifier, *others], watching, filmed, heard
+            )
         return found
 
     def _together(
@@ -261,9 +266,10 @@ class UndesirablePixels:
         trials: range,
         networks: Sequence[Classifier],
         observe: Observer | None,
+        film: Film | None,
         progress: Progress,
     ) -> list[Undesirable]:
-        """Some trials as one batch of problems."""
+        """Some trials as one batch of problems; the film is of the first of them."""
         x, n, portions = subjects.images, len(subjects.images), subjects.portions
         runs, decode = len(trials) * self.restarts, partial(self._decode, x.shape[2:])
         purposes = [str(trials[0] * self.restarts + run) for run in range(runs)]
@@ -295,11 +301,11 @@ class UndesirablePixels:
         start = torch.cat([self._start(x, purpose) for purpose in purposes])
         mean = _Mean(self.steps - round(self.steps * self.averaged) + 1) if self.averaged else None
 
-        def seen(step: int, rows: Tensor, decoded: Tensor) -> None:
+        def seen(step: int, rows: Tensor, decoded: Tensor, logits: Tensor) -> None:
             if mean is not None:
                 mean.add(step, rows, decoded, len(start))
             if observe is not None and bool((rows < n).any()):
-                observe(step, rows[rows < n], decoded[rows < n])
+                observe(step, rows[rows < n], decoded[rows < n], logits[rows < n])
 
         found = optimiser((start,), given, seen, progress)
         coarse = decode(found.parameters, given)
@@ -308,7 +314,10 @@ class UndesirablePixels:
             coarse = mean.over(coarse)
         masks = self._at_size_of(x, coarse.unflatten(0, shape).mean(dim=1).flatten(0, 1)).split(n)
         history = found.history.unflatten(0, shape).mean(dim=1)
-        return [measured(subjects, reference, masks[t], history[t]) for t in range(len(trials))]
+        return [
+            measured(subjects, reference, masks[t], history[t], film if not t else None)
+            for t in range(len(trials))
+        ]
 
     def _start(self, images: Tensor, purpose: str) -> Tensor:
         """Parameters, (n, 1, resolution, resolution)."""
@@ -393,6 +402,15 @@ STABLE: dict[str, Any] = {
     "lr": 0.15,
 }
 """The settings of `UndesirablePixels.stable`; what else was tried is in the documentation."""
+
+
+def _taken(film: Film) -> Observer:
+    """A film of what masks take away."""
+
+    def observe(step: int, rows: Tensor, decoded: Tensor, logits: Tensor) -> None:
+        film(step, rows, 1 - decoded, logits)
+
+    return observe
 
 
 def _before(network: int) -> str:

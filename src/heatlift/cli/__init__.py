@@ -20,6 +20,7 @@ from heatlift.cli.explain import explain
 from heatlift.cli.lift import lift
 from heatlift.cli.report import report
 from heatlift.cli.undesirable import undesirable
+from heatlift.cli.view import view
 from heatlift.errors import HeatliftError, first_line
 
 INTERRUPTED = 130
@@ -33,7 +34,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (demo, audit, lift, undesirable, explain, report, check):
+for command in (demo, audit, lift, undesirable, explain, report, view, check):
     app.command(command.__name__)(command)
 
 

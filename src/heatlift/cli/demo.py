@@ -64,7 +64,7 @@ def lifted(photographs: Path, out: Path) -> int:
 def explained(photographs: Path, out: Path) -> None:
     """Explain a photograph that the audit's network gets wrong, and one of the same scene it gets right."""
     from heatlift.explanation import explain
-    from heatlift.run.record import read
+    from heatlift.reading import read
     from heatlift.zoo import load
 
     rows = [row for row in read(out / "audit").predictions.to_pylist() if row["correct"] is not None]

@@ -12,6 +12,7 @@ import hashlib
 import math
 import os
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,9 @@ LAYOUT: dict[str, Any] = {
     "fill_value": 0,
     "chunk_key_encoding": {"name": "default", "separator": "."},  # no folder per dimension for one file
 }
+
+LARGEST = 3 * 4096**2
+"""Values of a step; a damaged description must not fill the memory."""
 
 MEND = "delete it and start the same run again, which makes what is missing"
 
@@ -121,7 +125,7 @@ class Evolutions:
         """
         _check(f"the heatmap of '{image}'", final, recorder.shape if recorder else None)
         _begin(self.store)
-        folder = self._folder(image)
+        folder = self.folder(image)
         partial = _hidden(folder)
         try:
             _write(partial, image, method, final, recorder or Recorder(scale=1.0))
@@ -137,6 +141,16 @@ class Evolutions:
         """
         return sorted(_attributes(f)["image"] for f in self.store.glob("[!.]*") if f.is_dir())
 
+    def among(self, images: Iterable[str]) -> list[bool]:
+        """Of each name, whether there is a heatmap of it; at one look into the folder."""
+        there = {folder.name for folder in self.store.glob("[!.]*")}
+        return [self.folder(image).name in there for image in images]
+
+    def folder(self, image: str) -> Path:
+        """Where an image's heatmaps are, or would be."""
+        # Names may have slashes, more than 255 bytes, or the half characters of undecodable file names.
+        return self.store / hashlib.sha256(image.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
     def final(self, image: str) -> NDArray[np.float32]:
         """An image's heatmap, (c, h, w), in its own unit.
 
@@ -144,7 +158,7 @@ class Evolutions:
             HeatliftError: no such image, or it is damaged.
         """
         kept = self._kept(image)
-        stored = _read(self._folder(image) / "final", slice(None))
+        stored = _read(self.folder(image) / "final", slice(None))
         return np.asarray(np.ldexp(stored.astype(np.float32), kept["exponent"]), np.float32)
 
     def steps(self, image: str) -> list[int]:
@@ -167,15 +181,11 @@ class Evolutions:
             raise HeatliftError(f"{self.store} has no step {step} of '{image}': see steps() for those it has")
         index = steps.index(step)
         chunk = slice(index - index % kept["chunk_steps"], index + 1)
-        levels = _read(self._folder(image) / "evolution", chunk).sum(axis=0, dtype=np.int8)
+        levels = _read(self.folder(image) / "evolution", chunk).sum(axis=0, dtype=np.int8)
         return np.asarray(levels * np.float32(kept["scale"] / kept["levels"]), np.float32)
 
-    def _folder(self, image: str) -> Path:
-        # Names may have slashes, more than 255 bytes, or the half characters of undecodable file names.
-        return self.store / hashlib.sha256(image.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
     def _kept(self, image: str) -> dict[str, Any]:
-        folder = self._folder(image)
+        folder = self.folder(image)
         if not folder.is_dir():
             raise HeatliftError(f"{self.store} has no heatmap of '{image}': see images() for those it has")
         return _attributes(folder)
@@ -246,6 +256,8 @@ def _read(folder: Path, part: slice) -> NDArray[Any]:
         array = zarr.open_array(folder, mode="r")
         if not any(file.stat().st_size for file in folder.glob("c.*")):  # Zarr would read zeros
             raise FileNotFoundError("its values are gone")
+        if math.prod(array.shape[1:]) > LARGEST:
+            raise ValueError("it is larger than any image")
         return np.asarray(array[part])
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         raise HeatliftError(f"{folder} is damaged ({first_line(error)}): {MEND}") from error

@@ -22,6 +22,7 @@ from heatlift.run.optimising_shard import Chosen
 from heatlift.run.originals import original_path, write_picture
 from heatlift.run.plan import LiftConfig
 from heatlift.run.rows import NOT_FINITE, Rows
+from heatlift.run.said import Said
 from heatlift.spotlight import Spotlight
 from heatlift.types import OK
 
@@ -52,10 +53,12 @@ class LiftTask:
         """
         items, images = chosen.items, chosen.images
         recorders = {i: Recorder(self._scale()) for i in range(min(keep, len(items)))}
+        said = Said(items, chosen.target, recorders)
         config = self.config
         most = max(1, config.max_steps if config.method == "gax" else config.steps)
 
-        def observe(step: int, rows: Tensor, decoded: Tensor) -> None:
+        def observe(step: int, rows: Tensor, decoded: Tensor, logits: Tensor) -> None:
+            said.hear(step, rows, logits)
             for row, heatmap in zip(rows.tolist(), decoded, strict=True):
                 if row in recorders and bool(heatmap.isfinite().all()):
                     recorders[row].add(heatmap.float().cpu().numpy(), step)
@@ -68,7 +71,7 @@ class LiftTask:
             self.networks.classifier,
             images,
             chosen.target,
-            observe=observe if recorders else None,
+            observe=observe,
             progress=progress,
             portions=portions,
         )
@@ -78,7 +81,7 @@ class LiftTask:
             if np.isfinite(heatmap).all():
                 Evolutions(self.folder).write(items[place].name, heatmap, recorder, config.method)
                 write_picture(original_path(self.folder, items[place].name), images[place])
-        return {"lift": rows, "evolutions": _evolution_rows(items, lift)}
+        return {"lift": rows, "evolutions": _evolution_rows(items, lift, said)}
 
     def _method(self, portions: Portions) -> Callable[..., Lift]:
         method = GAX if self.config.method == "gax" else Spotlight
@@ -128,10 +131,10 @@ class LiftTask:
         }
 
 
-def _evolution_rows(items: Sequence[Item], lift: Lift) -> Rows:
+def _evolution_rows(items: Sequence[Item], lift: Lift, said: Said) -> Rows:
     return [
-        {"image": item.name, "step": step, "co": co}
-        for item, history in zip(items, lift.history.cpu().tolist(), strict=True)
+        {"image": item.name, "step": step, "co": co, **said.at(place, step)}
+        for place, (item, history) in enumerate(zip(items, lift.history.cpu().tolist(), strict=True))
         for step, co in enumerate(history)
         if co == co  # NaN after the image stopped
     ]

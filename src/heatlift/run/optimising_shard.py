@@ -18,6 +18,7 @@ from heatlift.lift import logits_of
 from heatlift.portions import Portions
 from heatlift.run.plan import OptimisingConfig
 from heatlift.run.rows import NOT_FINITE, Rows
+from heatlift.run.thumbnails import no_thumbnail, thumbnail_rows
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,13 @@ class OptimisingShard:
     heard: Callable[[int], None] | None = None
 
     def __call__(self, items: Sequence[Item]) -> dict[str, Rows]:
-        """Rows of the task's tables for all items."""
-        tables: dict[str, Rows] = {name: [] for name in self.task.tables}
+        """Rows of the task's tables for all items, and their thumbnails."""
+        tables: dict[str, Rows] = {name: [] for name in (*self.task.tables, "thumbnails")}
         keep = sum(item.name in self.kept for item in items)
         for batch in batches(items, self.classifier.framing, len(items)):
             refused = list(batch.failed)
+            tables["thumbnails"] += thumbnail_rows(batch.items, batch.images) if batch.items else []
+            tables["thumbnails"] += [no_thumbnail(item) for item, _ in batch.failed]
             chosen = self._chosen(batch, refused) if batch.items else None
             if chosen is not None:
                 try:

@@ -25,6 +25,11 @@ def perturbed_path(run: Path, factor: str, image: str) -> Path:
     return _picture_path(run / "perturbed", f"{factor}/{image}")
 
 
+def reference_path(run: Path, image: str) -> Path:
+    """The file of what takes the place of an image's pixels where a mask takes them away."""
+    return _picture_path(run / "references", image)
+
+
 def write_picture(path: Path, pixels: Tensor) -> None:
     """Write an image (3, h, w) in [0, 1] as PNG, whole or not at all."""
     path.parent.mkdir(exist_ok=True)

@@ -29,6 +29,7 @@ from heatlift.run.rows import (
     score_rows,
 )
 from heatlift.run.tables import TABLES
+from heatlift.run.thumbnails import no_thumbnail, thumbnail_rows
 from heatlift.types import OK, Target
 
 Tables = dict[str, Rows]
@@ -128,6 +129,7 @@ class ShardAudit:
             "predictions": prediction_rows(batch.items, before, usable),
             "scores": [],
             "indicators": [],
+            "thumbnails": thumbnail_rows(batch.items, batch.images),
         }
         for one, after in zip(given, self._after(inputs, given), strict=True):
             tables["scores"] += score_rows(batch.items, one, before, after, usable)
@@ -185,7 +187,12 @@ class ShardAudit:
             for scale in self.config.scales
         ]
         indicators = [failed_indicator(item, indicator.name, reason) for indicator in self.indicators]
-        return {"predictions": [failed_prediction(item, reason)], "scores": scores, "indicators": indicators}
+        return {
+            "predictions": [failed_prediction(item, reason)],
+            "scores": scores,
+            "indicators": indicators,
+            "thumbnails": [no_thumbnail(item)],
+        }
 
 
 def _append(tables: Tables, more: Tables) -> None:

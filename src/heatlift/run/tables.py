@@ -87,8 +87,21 @@ LIFT = pa.schema(
 EVOLUTIONS = pa.schema(
     [
         ("image", pa.string()),
+        ("factor", pa.string()),  # of undesirable-pixels runs, their first trial's; null in lift runs
         ("step", pa.int32()),  # updates
-        ("co", pa.float64()),  # CO score as the optimiser saw it: a spotlight's is that of a view
+        # As the optimiser saw it: what sees a view of the image each step has the figures of a view.
+        ("co", pa.float64()),  # CO score; null in undesirable-pixels runs
+        ("p_target", pa.float32()),  # softmax probabilities; null unless the image's steps are kept
+        ("p_label", pa.float32()),  # null without a label, too
+        ("top", pa.list_(pa.int32())),  # the five likeliest classes, likeliest first
+        ("p_top", pa.list_(pa.float32())),
+    ]
+)
+
+THUMBNAILS = pa.schema(
+    [
+        ("image", pa.string()),
+        ("thumbnail", pa.binary()),  # WebP, the longer side 96 pixels; null for an unreadable image
     ]
 )
 
@@ -144,17 +157,17 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "evolutions": EVOLUTIONS,
     "undesirable": UNDESIRABLE,
     "agreement": AGREEMENT,
+    "thumbnails": THUMBNAILS,
 }
-
 
 TABLES: Mapping[str, tuple[str, ...]] = {
-    "audit": ("predictions", "scores", "indicators"),
-    "lift": ("lift", "evolutions"),
-    "undesirable": ("undesirable", "agreement"),
+    "audit": ("predictions", "scores", "indicators", "thumbnails"),
+    "lift": ("lift", "evolutions", "thumbnails"),
+    "undesirable": ("undesirable", "agreement", "evolutions", "thumbnails"),
 }
-"""The tables of each kind of run."""
+"""The tables of each kind of run; the first has a row for every image, whatever became of it."""
 
-NEWER = ("indicators",)
+NEWER = ("indicators", "evolutions", "thumbnails")
 """Tables that runs of earlier versions lack; read, they are empty."""
 
 
@@ -189,10 +202,15 @@ def read_table(run: Path, table: str, columns: Iterable[str] | None = None) -> p
         return empty if names is None else empty.select(names)
     if not files:
         raise HeatliftError(f"{run} has no {table} yet: is it the folder of a finished run?")
-    return pa.concat_tables([_read_part(file, table, names) for file in files])
+    return pa.concat_tables([read_part(file, table, names) for file in files])
 
 
-def _read_part(file: Path, table: str, names: list[str] | None) -> pa.Table:
+def read_part(file: Path, table: str, names: list[str] | None = None) -> pa.Table:
+    """One part of a table, its named columns or all of them.
+
+    Raises:
+        HeatliftError: it is damaged.
+    """
     try:
         return pq.read_table(file, columns=names, schema=SCHEMAS[table])
     except (pa.ArrowException, OSError) as error:

@@ -24,9 +24,10 @@ from heatlift.portions import Portions
 from heatlift.run.evolutions import Evolutions, Recorder
 from heatlift.run.networks import Networks
 from heatlift.run.optimising_shard import Chosen
-from heatlift.run.originals import original_path, perturbed_path, write_picture
+from heatlift.run.originals import original_path, perturbed_path, reference_path, write_picture
 from heatlift.run.plan import FactorName, UndesirableConfig
 from heatlift.run.rows import NOT_FINITE, Rows
+from heatlift.run.said import Said
 from heatlift.score import class_probability, log_remainder, relative_improvement
 from heatlift.types import OK
 from heatlift.undesirable import Factor, UndesirablePixels
@@ -51,7 +52,7 @@ class UndesirableTask:
         folder: the run's.
     """
 
-    tables: ClassVar[tuple[str, ...]] = ("undesirable", "agreement")
+    tables: ClassVar[tuple[str, ...]] = ("undesirable", "agreement", "evolutions")
 
     def __init__(self, networks: Networks, config: UndesirableConfig, folder: Path) -> None:
         self.networks, self.config, self.folder = networks, config, folder
@@ -60,15 +61,16 @@ class UndesirableTask:
     def __call__(
         self, chosen: Chosen, keep: int, portions: Portions, heard: Callable[[float], None]
     ) -> dict[str, Rows]:
-        """Rows of both tables; keeps the first trial's masks and steps of the first images.
+        """Rows of all tables; keeps the first trial's masks and steps of the first images.
 
         Raises:
             HeatliftError: a single image does not fit into memory.
         """
-        tables: dict[str, Rows] = {"undesirable": [], "agreement": []}
+        tables: dict[str, Rows] = {name: [] for name in self.tables}
         for place, (factor, pixels) in enumerate(self.methods.items()):
             recorders = {i: Recorder(1.0) for i in range(min(keep, len(chosen.items)))}
-            watching = _watched(recorders, pixels.steps, chosen.images.shape[2:]) if recorders else None
+            said = Said(chosen.items, chosen.target, recorders)
+            watching = _watched(recorders, pixels.steps, chosen.images.shape[2:], said)
 
             def progress(step: int, left: int, place: int = place, steps: int = pixels.steps) -> None:
                 heard((place + step / max(1, steps)) / len(self.methods))
@@ -86,6 +88,7 @@ class UndesirableTask:
             for number, trial in enumerate(trials):
                 tables["undesirable"] += self._rows(chosen, factor, number, trial, pixels, portions)
             tables["agreement"] += _agreements(chosen.items, factor, trials)
+            tables["evolutions"] += said.rows(factor=factor)
             for i, recorder in recorders.items():
                 self._keep(chosen, factor, i, trials[0], recorder)
         return tables
@@ -138,13 +141,17 @@ class UndesirableTask:
             rows.append(row | {name: value if _finite(value) else None for name, value in figures.items()})
         return rows
 
-    def _keep(self, chosen: Chosen, factor: str, i: int, trial: Undesirable, recorder: Recorder) -> None:
-        """One image's mask of one factor, with its steps, the image, and what becomes of it."""
+    def _keep(
+        self, chosen: Chosen, factor: FactorName, i: int, trial: Undesirable, recorder: Recorder
+    ) -> None:
+        """One image's mask of one factor with its steps, the image, its blur, and what it becomes."""
         taken = (1 - trial.masks[i]).float().cpu().numpy()
-        name = chosen.items[i].name
+        name, image, pixels = chosen.items[i].name, chosen.images[i : i + 1], self.methods[factor]
         if np.isfinite(taken).all():
             Evolutions(self.folder).write(f"{factor}/{name}", taken, recorder, f"undesirable {factor}")
-            write_picture(original_path(self.folder, name), chosen.images[i])
+            write_picture(original_path(self.folder, name), image[0])
+            blurred = reference_images(image, pixels.reference, pixels.kernel, pixels.sigma)
+            write_picture(reference_path(self.folder, name), blurred[0])
             write_picture(perturbed_path(self.folder, factor, name), trial.perturbed[i])
 
 
@@ -165,11 +172,12 @@ def method(config: UndesirableConfig, factor: FactorName) -> UndesirablePixels:
     return UndesirablePixels(FACTORS[factor], **given)
 
 
-def _watched(recorders: Mapping[int, Recorder], steps: int, size: Sequence[int]) -> Observer:
-    """Records what the masks of some images take away, at a few steps."""
+def _watched(recorders: Mapping[int, Recorder], steps: int, size: Sequence[int], said: Said) -> Observer:
+    """Records what the masks of some images take away, at a few steps, and what the network says at all."""
     every = max(1, steps // FRAMES)
 
-    def observe(step: int, rows: Tensor, decoded: Tensor) -> None:
+    def observe(step: int, rows: Tensor, decoded: Tensor, logits: Tensor) -> None:
+        said.hear(step, rows, logits)
         if step % every:
             return
         for row, mask in zip(rows.tolist(), decoded, strict=True):

@@ -1,0 +1,47 @@
+"""``heatlift view``: runs in the browser, image by image and step by step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def view(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...", help="The folders of runs, finished or not; more than one side by side."
+        ),
+    ],
+    port: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=0, max=65535, help="0 for any that is free. [8462]"),
+    ] = None,
+    host: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="For other machines 0.0.0.0: the address then holds a token, keep it secret.",
+        ),
+    ] = "127.0.0.1",
+    no_open: Annotated[bool, typer.Option("--no-open", help="Do not open a browser.")] = False,
+) -> None:
+    """Look at runs in the browser: every image, heatmaps step by step, scores; Ctrl-C ends it.
+
+    It reads the runs' folders and writes nothing, and a run that is still going on can be watched. Several
+    runs of the same images are shown beside each other. Nothing is loaded from outside.
+
+    Example: heatlift view runs/first runs/second --port 0
+    """
+    import webbrowser
+
+    from heatlift.viewer.server import PORT, Server
+
+    server = Server.open(runs, host, PORT if port is None else port)
+    print(f"viewer: {server.address} (Ctrl-C ends it)", flush=True)
+    if not no_open:
+        webbrowser.open(server.address)
+    server.run()
+    print("viewer stopped")

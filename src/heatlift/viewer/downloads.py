@@ -1,0 +1,66 @@
+"""What is downloaded of one image: a step as a picture, or its way there as an animation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from heatlift.errors import HeatliftError
+from heatlift.panel.details import Layer
+from heatlift.report.wording import clean, number
+from heatlift.viewer.catalogue import Catalogue, Images
+from heatlift.viewer.heatmaps import Masked
+from heatlift.viewer.image import details, keeper
+from heatlift.viewer.pictures import MOST_FRAMES, View, animation, picture
+
+FORMS = {"png": "image/png", "gif": "image/gif", "webp": "image/webp"}
+
+
+def download(
+    catalogue: Catalogue, images: Images, position: int, layer: int, frame: int, form: str, channel: str
+) -> bytes:
+    """A frame as PNG, or all frames (evenly chosen ones of many) as GIF or WebP.
+
+    Raises:
+        HeatliftError: there is no such heatmap or frame, or it is damaged.
+    """
+    found, keep, name = details(catalogue, images, position), keeper(catalogue), str(images.names[position])
+    if layer >= len(found.layers):
+        raise HeatliftError("no such heatmap of this image")
+    one = found.layers[layer]
+    if one.problem is not None:
+        raise HeatliftError(one.problem)
+    original = keep.original(name)
+    reference = keep.reference(name) if isinstance(keep, Masked) and found.reference else None
+
+    def view(frame: int) -> View:
+        return View(
+            original,
+            keep.frame(name, layer, frame),
+            one.neutral,
+            one.kind,
+            one.operation,
+            reference,
+            channel,
+            title=f"{found.title}: {one.title}",
+            captions=_captions(one, frame),
+        )
+
+    if form == "png":
+        return picture(view(frame))
+    count = len(one.steps)
+    chosen = np.unique(np.linspace(0, count - 1, min(count, MOST_FRAMES)).round().astype(int))
+    return animation([view(int(frame)) for frame in chosen], form)
+
+
+def _captions(layer: Layer, frame: int) -> list[str]:
+    """Step, score and probabilities."""
+    step = layer.steps[frame] if frame < len(layer.steps) else None
+    if step is None:
+        return [clean(layer.what)]
+    words, figures = [f"step {step}"], layer.figures
+    if figures is not None and step in figures.step:
+        at = list(figures.step).index(step)
+        for name, values in (("CO", figures.co), (f"p({layer.target})", figures.p_target)):
+            if values is not None and values[at] is not None:
+                words.append(f"{name} {number(values[at])}")
+    return [", ".join(words)]

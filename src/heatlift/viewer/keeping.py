@@ -1,0 +1,81 @@
+"""Which images of a run have heatmaps to look at."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from heatlift.errors import HeatliftError, first_line
+from heatlift.viewer.columns import Choice, Heading
+from heatlift.viewer.confined import confined
+
+FACTORS: Mapping[str, str] = {"target": "F-TC", "non_target": "F-NTC", "none": "no factor"}
+"""The factors of masks by the names that tables have, and what they are called."""
+
+LARGEST = 2**29
+"""Bytes of an example's heatmaps, unpacked: what is more was not written by an audit."""
+
+
+def keeping(kept: npt.NDArray[np.bool_]) -> Choice:
+    """The column that says it."""
+    heading = Heading("kept", "Heatmaps kept", "whether the image's heatmaps can be looked at")
+    return Choice(heading, np.where(kept, 0, 1).astype(np.int32), ("yes", "no"))
+
+
+def kept_images(
+    run: Path, kind: str, names: Sequence[str]
+) -> tuple[npt.NDArray[np.bool_], Mapping[str, str]]:
+    """For each image whether the run keeps heatmaps of it; and what is damaged, by file."""
+    found = np.zeros(len(names), bool)
+    if kind == "audit":
+        there, damaged = examples(run)
+        return np.array([name in there for name in names], bool), damaged
+    if not (run / "maps.zarr").is_dir():
+        return found, {}
+    from heatlift.run.evolutions import Evolutions  # loads zarr, which audits do without
+
+    evolutions = Evolutions(run)
+    for prefix in [""] if kind == "lift" else [f"{factor}/" for factor in FACTORS]:
+        found |= np.array(evolutions.among(f"{prefix}{name}" for name in names), bool)
+    return found, {}
+
+
+def examples(run: Path) -> tuple[Mapping[str, Path], Mapping[str, str]]:
+    """By image, the files of an audit's examples; and what is damaged, by file."""
+    found, damaged = {}, {}
+    for file in sorted((run / "examples").glob("[!.]*.npz")):
+        try:
+            found[_name(confined(run, file), file.stat().st_mtime_ns)] = file
+        except (HeatliftError, OSError) as error:
+            damaged[f"examples/{file.name}"] = first_line(error)
+    return found, damaged
+
+
+def unpacked(file: Path, *names: str) -> list[npt.NDArray[np.generic]]:
+    """Arrays of an example.
+
+    Raises:
+        HeatliftError: it is damaged.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
+                raise ValueError("it unpacks to more than any example has")
+        with np.load(file, allow_pickle=False) as found:
+            return [np.asarray(found[name]) for name in names]
+    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:
+        raise HeatliftError(
+            f"examples/{file.name} is damaged ({first_line(error)}): delete it and start the same audit again"
+        ) from error
+
+
+@lru_cache(maxsize=1024)
+def _name(file: Path, stamp: int) -> str:
+    """The image that an example is of; ``stamp`` changes when the file does."""
+    (name,) = unpacked(file, "name")
+    return str(name)

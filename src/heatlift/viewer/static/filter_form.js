@@ -1,0 +1,92 @@
+/** The form that makes a filter of any column: a choice, a range of numbers, or a text. */
+
+import { chooser, digits, element, labelled } from "/panel/elements.js";
+import { columnChoices, columnTitle } from "./conditions.js";
+
+const FEW = 12; // values that are shown as boxes to tick; more are typed
+
+export class FilterForm {
+  /** `add(condition)` is called with a filter that was made. */
+  constructor(add) {
+    this.add = add;
+    this.fields = element("div", { class: "fields" });
+    this.columnField = element("div");
+    this.form = element("form", { submit: (event) => this.submit(event) }, this.columnField, this.fields, element("button", { class: "primary" }, "Add this filter"));
+    this.node = element("details", { class: "adder", keydown: (event) => event.key === "Escape" && this.close(event) }, element("summary", {}, "Add filter"), this.form);
+  }
+
+  show(columns) {
+    const key = JSON.stringify(columns.map((column) => [column.key, column.values?.length]));
+    this.columns = columns;
+    if (this.key === key) return;
+    this.key = key;
+    const kept = this.column?.value;
+    this.column = chooser({ name: "column", change: () => this.ask() }, columnChoices(columns), kept);
+    this.columnField.replaceChildren(labelled("Filter by", this.column));
+    this.ask();
+  }
+
+  get chosen() {
+    return this.columns.find(({ key }) => key === this.column.value);
+  }
+
+  ask() {
+    const { type, values, low, high, help } = this.chosen;
+    const rest = help ? [element("p", { class: "help" }, help)] : [];
+    if (type === "choice" && values.length <= FEW) this.fields.replaceChildren(...rest, ...values.map(box));
+    else if (type === "choice") this.fields.replaceChildren(...rest, ...search(values));
+    else if (type === "number") this.fields.replaceChildren(...rest, bound("low", "From", low), bound("high", "to", high), without());
+    else this.fields.replaceChildren(...rest, labelled("contains", element("input", { name: "contains", autocomplete: "off" })));
+  }
+
+  submit(event) {
+    event.preventDefault();
+    const condition = this.condition(new FormData(this.form));
+    if (!condition) return this.form.querySelector(".fields input")?.focus();
+    this.close();
+    this.ask();
+    this.add({ column: this.column.value, ...condition });
+  }
+
+  condition(given) {
+    const { type, values } = this.chosen;
+    if (type === "text") return given.get("contains") ? { contains: given.get("contains") } : null;
+    if (type === "choice") return chosen(given.getAll("value"), values);
+    if (given.get("missing")) return { missing: true };
+    const bounds = ["low", "high"].filter((name) => given.get(name) !== "").map((name) => [name, Number(given.get(name))]);
+    return bounds.length ? Object.fromEntries(bounds) : null;
+  }
+
+  close(event) {
+    event?.stopPropagation();
+    this.node.open = false;
+    this.node.querySelector("summary").focus();
+  }
+}
+
+/** Of typed text the value that it names; else all that contain it. */
+function chosen(typed, values) {
+  const texts = typed.map((text) => text.trim().toLowerCase()).filter(Boolean);
+  const found = texts.flatMap((text) => {
+    const same = values.filter(({ value, title }) => [value, title].some((each) => each.toLowerCase() === text));
+    return same.length ? same : values.filter(({ title }) => title.toLowerCase().includes(text));
+  });
+  return found.length ? { in: [...new Set(found.map(({ value }) => value))] } : null;
+}
+
+function box({ value, title, count }) {
+  return element("label", { class: "tick" }, element("input", { type: "checkbox", name: "value", value }), element("span", {}, title, " ", element("small", {}, count.toLocaleString("en"))));
+}
+
+function search(values) {
+  const list = element("datalist", { id: "filter-values" }, ...values.map(({ title, count }) => element("option", { value: title }, `${count}`)));
+  return [labelled(`one of ${values.length}`, element("input", { name: "value", list: "filter-values", autocomplete: "off" })), list];
+}
+
+function bound(name, words, value) {
+  return labelled(words, element("input", { type: "number", name, step: "any", placeholder: value === null ? "" : digits(value) }));
+}
+
+function without() {
+  return element("label", { class: "tick" }, element("input", { type: "checkbox", name: "missing" }), element("span", {}, "only images without this value"));
+}

@@ -1,0 +1,160 @@
+/** One image: its heatmaps, what is known of it, and the same image of another run beside it. */
+
+import { chooser, element, labelled } from "/panel/elements.js";
+import { mount } from "/panel/panel.js";
+import { nearest } from "/panel/curves.js";
+import { link } from "./address.js";
+import { details, pictureUrl } from "./api.js";
+import { sourceOf } from "./frames.js";
+import { verdict } from "./tile.js";
+
+const KEEPS = {
+  audit: "An audit keeps the heatmaps of a dozen telling images",
+  lift: "This run kept none for it: `--keep-steps N` keeps those of N images, step by step",
+  undesirable: "This run kept none for it: `--keep-steps N` keeps those of N images, step by step",
+};
+
+export class ImageView {
+  /** `act(change)` goes somewhere else, `note(change)` writes down what is shown. */
+  constructor(host, { act, note, problem }) {
+    Object.assign(this, { host, act, note, problem, sides: [], shown: null });
+  }
+
+  /** Show what an address says; `rows` is the list that it is in. */
+  async show(runs, state, rows) {
+    Object.assign(this, { runs, state, rows });
+    this.host.hidden = false;
+    const key = JSON.stringify([state.run, state.image, state.beside]);
+    if (key === this.shown) return this.bring();
+    this.shown = key;
+    this.release();
+    this.host.replaceChildren(element("p", { class: "help" }, "Reading the image…"));
+    try {
+      const first = await details(state.run, state.image);
+      const id = state.beside !== null ? first.elsewhere[state.beside] : undefined;
+      const second = id === undefined ? null : await details(state.beside, id);
+      if (key === this.shown) this.build(first, second);
+    } catch (error) {
+      if (key === this.shown) this.host.replaceChildren(this.back(), element("p", { class: "missing" }, error.message));
+      this.problem(error);
+    }
+  }
+
+  hide() {
+    this.host.hidden = true;
+    this.shown = null;
+    this.release();
+  }
+
+  build(first, second) {
+    const heading = element("h2", { tabindex: -1 }, first.title || first.name);
+    this.lead = element("div", { class: "lead" });
+    const names = element("div", { class: "names" }, heading, element("p", { class: "name" }, first.name), badge(first));
+    this.pair = element("div", { class: second ? "pair" : "single" });
+    const linked = second && labelled("Move both sliders together", element("input", { type: "checkbox", checked: this.state.linked, change: (event) => this.note({ linked: event.target.checked }) }), "tick");
+    this.host.replaceChildren(...[this.lead, names, linked, this.pair].filter(Boolean));
+    this.steer(first);
+    this.sides = [this.side(first, "panel"), second && this.side(second, "other")].filter(Boolean);
+    this.pair.append(...this.sides.map(({ node }) => node));
+    heading.focus({ preventScroll: true });
+    scrollTo(0, Math.min(scrollY, this.host.offsetTop));
+    document.title = `${first.title || first.name} – heatlift`;
+  }
+
+  back() {
+    return element("a", { class: "back", href: link({ ...this.state, image: null, beside: null }) }, "← All images");
+  }
+
+  /** The way back, to the neighbours in the list, and to the same image elsewhere. */
+  async steer({ elsewhere }) {
+    const { at, image } = this.state;
+    const copy = element("button", { type: "button", click: () => copied(copy) }, "Copy link");
+    const others = Object.keys(elsewhere).map((run) => [run, this.runs[run]?.name ?? run]);
+    const beside = chooser({ name: "beside", change: () => this.act({ beside: beside.value || null, other: {} }) }, [["", "nothing"], ...others], this.state.beside ?? "");
+    const steps = element("span", { class: "steps" });
+    this.lead.replaceChildren(...[this.back(), steps, others.length && labelled("Beside it", beside), copy].filter(Boolean));
+    this.neighbours = { previous: null, next: null };
+    if (at === null) return;
+    const [previous, here, next] = await Promise.all([at - 1, at, at + 1].map((place) => this.rows.row(place).catch(() => undefined)));
+    if (here?.id !== image || image !== this.state.image) return;
+    const go = (row, place) => row && { image: row.id, at: place, panel: { ...this.state.panel, step: undefined }, other: { ...this.state.other, step: undefined } };
+    this.neighbours = { previous: go(previous, at - 1), next: go(next, at + 1) };
+    const button = (words, to, key) => element("button", { type: "button", disabled: !to, "aria-keyshortcuts": key, click: () => this.act(to) }, words);
+    steps.replaceChildren(
+      button("‹ Previous", this.neighbours.previous, "p"), button("Next ›", this.neighbours.next, "n"),
+      element("span", { class: "help" }, `${(at + 1).toLocaleString("en")} of ${this.rows.total.toLocaleString("en")}`),
+    );
+  }
+
+  side(image, which) {
+    const host = element("div");
+    const run = this.runs[image.run];
+    const title = this.state.beside === null ? null : element("h3", {}, `${run.name}: ${run.title}`);
+    const problems = image.problems.map((text) => element("p", { class: "problem" }, text));
+    const node = element("article", { "aria-label": `${image.name} in ${run.name}` }, title, ...problems, host, facts(image), ...image.tables.map(table));
+    const side = { node, image, which, panel: null };
+    if (!image.layers.length) host.append(plainly(image, run));
+    else side.panel = mount(host, image, sourceOf(image.run, image), this.state[which], (state) => this.changed(side, state));
+    return side;
+  }
+
+  /** A reader's change of one panel; the other's slider goes to the nearest step of its own. */
+  changed(side, state) {
+    const change = { [side.which]: state };
+    const other = this.sides.find((each) => each !== side && each.panel);
+    if (other && this.state.linked) {
+      const [from, to] = [side.image.layers[state.layer].steps, other.image.layers[this.state[other.which].layer ?? 0].steps];
+      const step = from[0] === null || to[0] === null ? Math.min(state.step, to.length - 1) : nearest(to, from[state.step]);
+      change[other.which] = { ...this.state[other.which], step };
+      other.panel.update({ step });
+    }
+    this.state = { ...this.state, ...change };
+    this.note(change);
+  }
+
+  /** The same image in another state, as after the browser's back button. */
+  bring() {
+    for (const { panel, which } of this.sides) panel?.update(this.state[which]);
+  }
+
+  key(event) {
+    const to = { "[": "previous", p: "previous", "]": "next", n: "next" }[event.key];
+    if (to && this.neighbours?.[to]) this.act(this.neighbours[to]);
+    else if (event.key === "Escape") this.act({ image: null, beside: null });
+    else this.sides[0]?.panel?.key(event);
+  }
+
+  release() {
+    for (const { panel } of this.sides) panel?.destroy();
+    Object.assign(this, { sides: [], neighbours: null });
+  }
+}
+
+async function copied(button) {
+  const words = await navigator.clipboard.writeText(location.href).then(() => "Copied", () => "Copy it from the address bar");
+  button.textContent = words;
+  setTimeout(() => (button.textContent = "Copy link"), 2000);
+}
+
+function badge(image) {
+  const { kind, words } = verdict({ ...image, predicted: null });
+  return element("p", { class: `badge ${kind}` }, words);
+}
+
+function facts({ facts }) {
+  return element("dl", { class: "facts" }, ...facts.map(({ name, value }) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
+}
+
+function table({ title, columns, rows }) {
+  const head = element("tr", {}, ...columns.map((words) => element("th", { scope: "col" }, words)));
+  const body = rows.map(([first, ...others]) => element("tr", {}, element("th", { scope: "row" }, first ?? ""), ...others.map((words) => element("td", {}, words ?? ""))));
+  return element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, element("table", {}, element("caption", {}, title), element("thead", {}, head), element("tbody", {}, ...body)));
+}
+
+/** An image of which no heatmap was kept. */
+function plainly(image, run) {
+  const which = image.original ? "original" : image.thumbnail ? "thumbnail" : null;
+  const picture = which && element("img", { src: pictureUrl(image.run, image.id, which), alt: "The image, small" });
+  const words = image.status === "ok" ? `There is no heatmap of this image to look at. ${KEEPS[run.kind] ?? ""}.` : "Nothing was computed for this image, so there is nothing more to see.";
+  return element("div", { class: "unkept" }, picture, element("p", {}, words));
+}

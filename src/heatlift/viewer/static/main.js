@@ -1,0 +1,142 @@
+/** The page: what the address says is shown, and runs that grow are followed. */
+
+import { go, note, plain, read, watch } from "./address.js";
+import { GONE, runs as fetchRuns } from "./api.js";
+import { element } from "/panel/elements.js";
+import { Filters } from "./filters.js";
+import { Grid } from "./grid.js";
+import { Header } from "./header.js";
+import { ImageView } from "./image.js";
+import { listen } from "./keys.js";
+import { link } from "./address.js";
+import { Rows } from "./rows.js";
+import { Scores } from "./scores.js";
+
+const FOLLOW = 2000; // milliseconds between looks at a run that grows
+const NOTED = 250; // milliseconds until what is shown is in the address: browsers allow few changes a second
+
+const host = (id) => document.getElementById(id);
+let runs = [];
+let rows = null;
+let state = read();
+
+const header = new Header(host("header"), act);
+const filters = new Filters(host("filters"), (change) => act({ ...change, at: null }));
+const scores = new Scores(host("scores"), complain);
+const grid = new Grid(host("images"), { href: (row, at) => link({ ...state, image: row.id, at }), moved: (at) => jot({ at: at || null }), problem: complain });
+const image = new ImageView(host("image"), { act, note: jot, problem: complain });
+
+/** Go where a change of the state leads. */
+function act(change) {
+  jot.flush();
+  go({ ...state, ...change });
+}
+
+/** Bring a change that is visible already into the address, once the reader pauses. */
+function jot(change) {
+  state = { ...state, ...change };
+  clearTimeout(jot.timer);
+  jot.timer = setTimeout(jot.flush, NOTED);
+}
+jot.flush = () => {
+  if (jot.timer) note(state);
+  clearTimeout(jot.timer);
+  jot.timer = null;
+};
+
+function show(next) {
+  clearTimeout(jot.timer);
+  jot.timer = null;
+  const before = state;
+  state = settled(next);
+  const run = runs[state.run];
+  host("waiting").hidden = true;
+  if (!run) return missing();
+  header.show(runs, run, state);
+  follow(run);
+  document.body.dataset.view = state.image ? "image" : state.tab;
+  const back = before.image && !state.image && rows;
+  if (state.image) grid.hide(), scores.hide(), filters.hide(), image.show(runs, state, rows);
+  else image.hide(), filters.show(run, state), filters.tell(rows);
+  if (!state.image && state.tab === "images") scores.hide(), grid.show(rows, state.at, Boolean(back));
+  if (!state.image && state.tab === "scores") grid.hide(), scores.show(run, state);
+  if (!state.image) document.title = `${run.name} – heatlift`;
+  host("notice").hidden = true;
+}
+
+/** What the address leaves open: a run's own order, and numbers with the highest first. */
+function settled(next) {
+  const run = runs[next.run];
+  if (!run) return next;
+  const column = run.columns.find(({ key }) => key === (next.sort ?? run.sort));
+  return { ...next, descending: next.descending ?? column?.type === "number" };
+}
+
+/** The list that the address stands for: the same object as long as it is the same list. */
+function follow(run) {
+  const query = { where: state.where, sort: state.sort ?? run.sort, descending: state.descending };
+  if (rows && JSON.stringify([rows.run, rows.query]) === JSON.stringify([run.id, query])) return;
+  rows = new Rows(run.id, query);
+  rows.addEventListener("rows", () => filters.tell(rows));
+  if (state.tab === "scores" && !state.image) rows.row(0).catch(complain);
+}
+
+function missing() {
+  for (const view of [filters, grid, scores, image]) view.hide();
+  const words = `There is no run ${state.run} here: ${runs.length} ${runs.length === 1 ? "is" : "are"} open.`;
+  host("waiting").replaceChildren(words, " ", element("a", { href: link(plain(0)) }, "Open the first"));
+  host("waiting").hidden = false;
+}
+
+function complain(error) {
+  host("notice").hidden = false;
+  host("notice").querySelector("p").textContent = error.message;
+  if (error.message === GONE) watchRuns(FOLLOW);
+}
+
+/** Look at the runs again for as long as one of them grows, or the server does not answer. */
+function watchRuns(wait) {
+  clearTimeout(watchRuns.timer);
+  watchRuns.timer = setTimeout(async () => {
+    try {
+      const before = runs;
+      runs = (await fetchRuns()).runs;
+      const gone = host("notice").textContent.includes(GONE);
+      if (gone) host("notice").hidden = true;
+      const changed = JSON.stringify(before[state.run]) !== JSON.stringify(runs[state.run]);
+      if (gone || changed) grown();
+      if (runs.some(({ status, loading }) => status === "running" || loading)) watchRuns(FOLLOW);
+    } catch (error) {
+      complain(error);
+      watchRuns(2 * FOLLOW);
+    }
+  }, wait);
+}
+
+function grown() {
+  const run = runs[state.run];
+  if (!run) return;
+  header.show(runs, run, state);
+  if (!state.image) filters.show(run, state);
+  scores.refresh();
+  rows?.refresh();
+  if (state.tab === "scores" && !state.image) scores.show(run, state), rows?.row(0).catch(complain);
+}
+
+async function start() {
+  try {
+    runs = (await fetchRuns()).runs;
+  } catch (error) {
+    host("waiting").hidden = true;
+    return complain(error);
+  }
+  show(read());
+  watch(show);
+  watchRuns(FOLLOW);
+}
+
+history.scrollRestoration = "manual";
+host("notice").querySelector("button").addEventListener("click", () => (host("notice").hidden = true));
+document.querySelector(".skip").addEventListener("click", (event) => (event.preventDefault(), host("main").focus()));
+listen({ image: () => (state.image ? image : null) });
+start();

@@ -1,0 +1,75 @@
+/** The distributions of a run's scores, each fetched when it comes into sight. */
+
+import { element } from "/panel/elements.js";
+import { link } from "./address.js";
+import { distribution } from "./api.js";
+import { added, columnTitle, offered } from "./conditions.js";
+import { histogram } from "./histogram.js";
+
+export class Scores {
+  constructor(host, problem) {
+    Object.assign(this, { host, problem, large: new Set(), figures: new Map(), key: null });
+    this.list = element("div", { class: "histograms" });
+    this.note = element("p", { class: "help" }, "Heights are shares of each group, so that groups of different sizes compare. A bar leads to its images.");
+    host.replaceChildren(element("h2", { class: "quiet" }, "Scores"), this.note, this.list);
+    this.sight = new IntersectionObserver((seen) => seen.filter((each) => each.isIntersecting).forEach(({ target }) => this.load(target)), { rootMargin: "300px" });
+  }
+
+  show(run, state) {
+    Object.assign(this, { run, state });
+    this.host.hidden = false;
+    const columns = offered(run.columns, state).filter(({ key }) => run.scores.includes(key));
+    columns.sort((a, b) => run.scores.indexOf(a.key) - run.scores.indexOf(b.key));
+    const key = JSON.stringify([run.id, columns.map((column) => column.key), state.where]);
+    if (key === this.key) return;
+    this.key = key;
+    this.sight.disconnect();
+    this.figures = new Map(columns.map((column) => [column.key, element("figure", { "data-column": column.key }, element("figcaption", {}, element("h3", {}, columnTitle(column))))]));
+    this.list.replaceChildren(...this.figures.values());
+    for (const figure of this.figures.values()) this.sight.observe(figure);
+  }
+
+  hide() {
+    this.host.hidden = true;
+  }
+
+  /** A run that grows: what is in sight is fetched again. */
+  refresh() {
+    if (this.host.hidden) return void (this.key = null);
+    this.sight.disconnect();
+    for (const figure of this.figures.values()) this.sight.observe(figure);
+  }
+
+  async load(figure) {
+    this.sight.unobserve(figure);
+    const { key, run, state } = this;
+    const column = figure.dataset.column;
+    try {
+      const found = await distribution(run.id, column, state.where);
+      if (key === this.key) this.draw(figure, found);
+    } catch (error) {
+      figure.replaceChildren(figure.firstChild, element("p", { class: "help" }, error.message));
+      this.problem(error);
+    }
+  }
+
+  draw(figure, found) {
+    const { column } = found;
+    const focused = figure.contains(document.activeElement) ? document.activeElement : null;
+    const large = this.large.has(column);
+    figure.classList.toggle("large", large);
+    const href = (low, high, below, group) => {
+      const bin = { column, low, high, ...(below ? { below } : {}) };
+      const where = added(this.state.where.filter((each) => each.column !== "correct"), bin);
+      return link({ ...this.state, tab: "images", at: null, sort: column, where: [...where, { column: "correct", in: [group] }] });
+    };
+    const enlarge = () => {
+      if (!this.large.delete(column)) this.large.add(column);
+      this.draw(figure, found);
+      figure.querySelector("button").focus();
+    };
+    const bin = focused?.dataset.bin;
+    figure.replaceChildren(...histogram(found, href, large, enlarge));
+    if (bin !== undefined) figure.querySelector(`.bar[data-bin="${bin}"]`)?.focus();
+  }
+}
