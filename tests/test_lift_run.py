@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -326,3 +327,44 @@ def test_bad_input_is_one_line(
     assert said.count("\n") == 1
     assert message in said
     assert not (tmp_path / "run").exists()
+
+
+def test_every_step_of_kept_images_says_what_the_network_says(data: Path, tmp_path: Path) -> None:
+    lifted(data, tmp_path / "run", keep_steps=3)
+    clf, kept = hl.load("networks:small"), Evolutions(tmp_path / "run").images()
+    table = read_table(tmp_path / "run", "evolutions").to_pylist()
+    found = rows(tmp_path / "run")
+    for name in kept:
+        steps = [row for row in table if row["image"] == name]
+        x = decode(data / name, clf.framing).unsqueeze(0).float() / 255
+        with torch.no_grad():
+            start = clf(x + torch.tanh(x)).double().softmax(1)[0]  # where GAX begins
+        assert steps[0]["p_target"] == pytest.approx(float(start[found[name]["target"]]), abs=1e-5)
+        assert steps[0]["p_label"] == pytest.approx(float(start[found[name]["label"]]), abs=1e-5)
+        assert steps[0]["top"] == start.argsort(descending=True)[:5].tolist()
+        assert steps[0]["p_top"] == pytest.approx(sorted(start.tolist(), reverse=True)[:5], abs=1e-5)
+        assert steps[-1]["p_target"] == pytest.approx(found[name]["p_after"], abs=1e-4)
+        assert all(row["factor"] is None for row in steps)
+    others = [row for row in table if row["image"] not in kept]
+    assert others
+    assert all(row[key] is None for row in others for key in ("p_target", "p_label", "top", "p_top"))
+
+
+def test_every_readable_image_has_a_small_picture(data: Path, tmp_path: Path) -> None:
+    lifted(data, tmp_path / "run", include="wrong")
+    pictures = {
+        row["image"]: row["thumbnail"] for row in read_table(tmp_path / "run", "thumbnails").to_pylist()
+    }
+    found = rows(tmp_path / "run")
+    assert pictures.keys() == found.keys()
+    clf = hl.load("networks:small")
+    for name, picture in pictures.items():
+        if found[name]["status"].startswith("unreadable"):
+            assert picture is None
+            continue
+        with Image.open(io.BytesIO(picture)) as opened:
+            assert opened.format == "WEBP"
+            assert max(opened.size) <= 96
+            pixels = Image.fromarray(decode(data / name, clf.framing).permute(1, 2, 0).numpy())
+            expected = np.asarray(pixels.resize(opened.size, Image.Resampling.BOX), float)
+            assert np.abs(np.asarray(opened.convert("RGB")) - expected).mean() < 12

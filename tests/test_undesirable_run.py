@@ -19,7 +19,7 @@ from heatlift.cli import run as command_line
 from heatlift.images import decode
 from heatlift.perturbation import perturbed, reference_images
 from heatlift.run.evolutions import Evolutions
-from heatlift.run.originals import original_path, perturbed_path
+from heatlift.run.originals import original_path, perturbed_path, reference_path
 from heatlift.run.tables import UNDESIRABLE, read_table, write_part
 from heatlift.run.undesirable import prepare_undesirable, run_undesirable, undesirable_configured
 from heatlift.run.undesirable_summary import summarise_undesirable
@@ -328,3 +328,26 @@ def test_bad_options_are_one_line(
     assert words in printed.err
     assert "Traceback" not in printed.err
     assert not (tmp_path / "run").exists()
+
+
+def test_what_the_steps_and_the_pictures_of_kept_images_say(data: Path, tmp_path: Path) -> None:
+    run, image = tmp_path / "run", "cow/3.png"
+    found_in(data, run, factor=("target", "none"), trials=2, keep_steps="all", target="label")
+    clf = hl.load("networks:small")
+    x = decode(data / image, clf.framing).unsqueeze(0).float() / 255
+    blurred = reference_images(x, "blur", 5, 2.0)
+    with Image.open(reference_path(run, image)) as opened:
+        expected = (blurred[0].permute(1, 2, 0) * 255).round().numpy()
+        assert np.abs(np.asarray(opened, float) - expected).max() <= 1
+    for factor in ("target", "none"):
+        steps = [r for r in rows(run, "evolutions") if (r["image"], r["factor"]) == (image, factor)]
+        assert [row["step"] for row in steps] == list(range(7))
+        last, row = steps[-1], of(rows(run), image, factor)
+        assert last["p_target"] == last["p_label"] == pytest.approx(row["p_after"], abs=1e-4)
+        assert last["top"][0] == row["predicted_after"]
+        assert last["co"] is None
+        # A frame with its reference gives the image that the network was shown then.
+        mask = 1 - torch.from_numpy(Evolutions(run).frame(f"{factor}/{image}", 3))[None]
+        with torch.no_grad():
+            p = clf(perturbed(x, mask, blurred)).double().softmax(1)[0, row["target"]]
+        assert steps[3]["p_target"] == pytest.approx(float(p), abs=0.01)

@@ -42,6 +42,7 @@ def demo(
         print("\nWhat does it see in one image?")
         explained(photographs, out)
         print(f"\nreports: {out / 'audit' / 'report.html'}, {out / 'lift' / 'report.html'}")
+        print(f"image by image: heatlift view {out / 'audit'} {out / 'lift'}")
     return status
 
 
