@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from heatlift.optimise import Progress as Steps
-    from heatlift.run.local import Progress
+    from heatlift.run.work import Progress
 
 QUICK: dict[str, Any] = {"steps": 24, "lr": 0.2}
 """Of a quick look: few and large steps."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from heatlift.cli import options
+
+if TYPE_CHECKING:
+    from heatlift.run.work import Engine
 
 EXAMPLE = (
     "Example: heatlift audit photos/ --model torchvision:resnet34 --weights net.safetensors "
@@ -70,6 +73,9 @@ def audit(
     batch_size: options.BatchSize = "16",
     precision: options.Precision = "fp32",
     seed: options.Seed = 0,
+    engine: options.EngineName = "local",
+    scheduler: options.Scheduler = None,
+    workers: options.Workers = None,
 ) -> int:
     """Score attribution methods and control heatmaps on a classifier and its images.
 
@@ -108,18 +114,19 @@ def audit(
         seed=seed,
         **chosen,
     )
-    return run_and_report(config, out)
+    return run_and_report(config, out, options.engine(engine, scheduler, workers))
 
 
 audit.__doc__ = f"{audit.__doc__}\n\n    {EXAMPLE}"
 
 
-def run_and_report(config: Any, out: Path) -> int:
+def run_and_report(config: Any, out: Path, engine: Engine | None = None) -> int:
     """Run an audit, write its report and print what was found; returns the exit status."""
     from heatlift.cli import progress
     from heatlift.report import write_report
     from heatlift.run.audit import prepare, run
     from heatlift.run.columns import pair_name
+    from heatlift.run.local import run_shards
 
     audit = prepare(config, command=["heatlift", *sys.argv[1:]])
     print(f"{audit.classifier.name}: {audit.classifier.num_classes} classes, {len(audit.items)} images")
@@ -127,7 +134,7 @@ def run_and_report(config: Any, out: Path) -> int:
     for reason in audit.refused.values():
         print(f"left out: {reason}")
     with progress.shown() as shown:
-        summary = run(audit, out, shown)
+        summary = run(audit, out, shown, engine or run_shards)
     report = write_report(out)
     counts, pace = summary["counts"], summary["run"]["images_per_second"]
     print(f"\n{summary['verdict']}\n")
@@ -142,6 +149,8 @@ def run_and_report(config: Any, out: Path) -> int:
         print(f"{one['indicator']}: {one['verdict']}")
     if pace:
         print(f"pace: {pace:.2f} images per second")
+    if engine is not None:
+        options.who_did_what(engine)
     print(f"report: {report}")
     if not counts["ok"]:
         print("heatlift: no image could be used: see the reasons above", file=sys.stderr)

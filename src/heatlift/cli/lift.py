@@ -86,6 +86,9 @@ def lift(
     batch_size: options.BatchSize = "16",
     precision: options.Precision = "fp32",
     seed: options.Seed = 0,
+    engine: options.EngineName = "local",
+    scheduler: options.Scheduler = None,
+    workers: options.Workers = None,
 ) -> int:
     """Optimise heatmaps that make a classifier (more) right, and say whether another network agrees.
 
@@ -132,7 +135,9 @@ def lift(
         precision=precision,
         seed=seed,
     )
-    return run_and_report(config, prepare_lift, run_lift, out, "lifted")
+    return run_and_report(
+        config, prepare_lift, run_lift, out, "lifted", options.engine(engine, scheduler, workers)
+    )
 
 
 lift.__doc__ = f"{lift.__doc__}\n\n    {EXAMPLE}"

@@ -11,14 +11,16 @@ from heatlift.cli import options
 
 if TYPE_CHECKING:
     from heatlift.run.optimising import Config, Prepared
+    from heatlift.run.work import Engine
 
 
 def run_and_report(
     config: Config,
     prepare: Callable[[Config, list[str]], Prepared[Config]],
-    run: Callable[[Prepared[Config], Path, Any], dict[str, Any]],
+    run: Callable[[Prepared[Config], Path, Any, Engine], dict[str, Any]],
     out: Path,
     done: str,
+    engine: Engine | None = None,
 ) -> int:
     """Run it, write its report and print what was found; returns the exit status.
 
@@ -28,22 +30,26 @@ def run_and_report(
         run: does what is missing of the run, given its folder and who hears of it.
         out: the run's folder.
         done: what an image with a result has been, such as ``lifted``.
+        engine: does the shards; by default this process.
     """
     from heatlift.cli import progress
     from heatlift.report import write_report
+    from heatlift.run.local import run_shards
 
     prepared = prepare(config, ["heatlift", *sys.argv[1:]])
     classifier = prepared.networks.classifier
     print(f"{classifier.name}: {classifier.num_classes} classes, {len(prepared.items)} images")
     options.by_order(prepared.data.by_order, classifier.classes)
     with progress.shown() as shown:
-        summary = run(prepared, out, shown)
+        summary = run(prepared, out, shown, engine or run_shards)
     report = write_report(out)
     counts, pace = summary["counts"], summary["run"]["images_per_second"]
     print(f"\n{summary['verdict']}\n")
     print(f"images: {counts['ok']} {done}, {counts['failed']} not{options.reasons(counts['failures'])}")
     if pace:
         print(f"pace: {pace:.2f} images per second")
+    if engine is not None:
+        options.who_did_what(engine)
     print(f"report: {report}")
     if not counts["ok"]:
         print(f"heatlift: no image could be {done}: see the reasons above", file=sys.stderr)

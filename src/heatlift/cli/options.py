@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from heatlift.errors import HeatliftError
+
+if TYPE_CHECKING:
+    from heatlift.run.work import Engine
 
 NETWORK = "Network"
 
@@ -74,7 +77,57 @@ Precision = Annotated[
         help="Arithmetic of the network; auto is bf16 where the hardware has units for it.",
     ),
 ]
+WORKERS = "Workers"
+
+EngineName = Annotated[
+    Literal["local", "dask"],
+    typer.Option(
+        "--engine",
+        metavar="local|dask",
+        help="local: this process; dask: workers, which see DATA and RUN under the same paths.",
+        rich_help_panel=WORKERS,
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="A running Dask cluster's, such as tcp://10.0.0.1:8786. [workers of this machine's own]",
+        rich_help_panel=WORKERS,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="How many of this machine's own. [one for each core]"),
+]
 Seed = Annotated[int, typer.Option(metavar="N", help="Seed of everything random.")]
+
+
+def engine(name: str, scheduler: str | None, workers: int | None) -> Engine:
+    """What does the run's shards.
+
+    Raises:
+        HeatliftError: settings of a cluster without one.
+    """
+    from heatlift.run.dask_engine import DaskEngine
+    from heatlift.run.local import run_shards
+
+    if name == "dask":
+        if scheduler is not None and workers is not None:
+            raise HeatliftError("--workers is for workers of this machine's own: leave out --scheduler")
+        return DaskEngine(scheduler, workers)
+    if scheduler is not None or workers is not None:
+        given = "--scheduler" if scheduler is not None else "--workers"
+        raise HeatliftError(f"{given} is for --engine dask")
+    return run_shards
+
+
+def who_did_what(engine: Engine) -> None:
+    """Say it, where there was more than this process."""
+    from heatlift.run.dask_engine import DaskEngine
+
+    if isinstance(engine, DaskEngine) and engine.done_by:
+        print(f"workers: {engine.summary()}")
 
 
 def number_or(text: str) -> int | str:

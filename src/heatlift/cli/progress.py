@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from heatlift.run.local import Progress
+from heatlift.run.work import Progress
 
 SECONDS_BETWEEN_LINES = 10.0
 

@@ -139,6 +139,9 @@ def undesirable(
     batch_size: options.BatchSize = "16",
     precision: options.Precision = "fp32",
     seed: options.Seed = 0,
+    engine: options.EngineName = "local",
+    scheduler: options.Scheduler = None,
+    workers: options.Workers = None,
 ) -> int:
     """Find the pixels that stand in the way of a class: blurred, they make its probability rise.
 
@@ -196,7 +199,14 @@ def undesirable(
         precision=precision,
         seed=seed,
     )
-    return run_and_report(config, prepare_undesirable, run_undesirable, out, "masked")
+    return run_and_report(
+        config,
+        prepare_undesirable,
+        run_undesirable,
+        out,
+        "masked",
+        options.engine(engine, scheduler, workers),
+    )
 
 
 undesirable.__doc__ = f"{undesirable.__doc__}\n\n    {EXAMPLE}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,18 @@ from heatlift.data import Dataset, Item, find_images
 from heatlift.errors import HeatliftError
 from heatlift.indicators import Indicator, indicator_named, try_out
 from heatlift.method import Request
-from heatlift.portions import LARGEST
-from heatlift.registry import expanded
+from heatlift.portions import LARGEST, Portions
+from heatlift.registry import expanded, requested
 from heatlift.run import plan
 from heatlift.run.examples import write_examples
 from heatlift.run.folder import NOT_BEGUN, go_on, opened, started
-from heatlift.run.local import Progress
+from heatlift.run.local import run_shards
 from heatlift.run.plan import AuditConfig
 from heatlift.run.record import package_versions, write_json
 from heatlift.run.shard import ShardAudit
 from heatlift.run.summary import write_summary
 from heatlift.run.tables import FORMAT
+from heatlift.run.work import Engine, Progress
 from heatlift.weights import weights_digest
 
 
@@ -92,25 +94,42 @@ def prepare(config: AuditConfig, command: Sequence[str] = ()) -> Audit:
     )
 
 
-def run(audit: Audit, folder: Path, progress: Progress) -> dict[str, Any]:
+def loaded_work(config: AuditConfig, names: Sequence[str], size: int) -> ShardAudit:
+    """What an audit does to images, in a process of its own: a `Job`, but for these arguments.
+
+    Args:
+        config: the settings.
+        names: of the methods that apply to the network.
+        size: how many images go at a time.
+    """
+    classifier = plan.loaded(config)
+    requests = [requested(classifier, name, seed=config.seed) for name in names]
+    indicators = [indicator_named(name) for name in config.indicators]
+    return ShardAudit(classifier, requests, config, Portions(size), indicators)
+
+
+def run(audit: Audit, folder: Path, progress: Progress, engine: Engine = run_shards) -> dict[str, Any]:
     """Do what is missing of an audit in a folder and summarise it; returns the summary.
 
     Raises:
         HeatliftError: the folder holds something else, or an audit with another configuration.
     """
-    record = opened(folder, _record(audit))
-    work = ShardAudit(audit.classifier, audit.requests, audit.config, indicators=audit.indicators)
-    work.portions = started(
-        record, work.rehearse, noise(work.classifier, LARGEST, audit.config.seed), progress
-    )
-    go_on(folder, record, audit.items, audit.config.shard_size, work, work.portions, progress, "auditing")
-    total = len(audit.items)
-    progress(total, total, "choosing examples")
-    write_examples(folder, work, audit.items)
-    progress(total, total, "figures and intervals")
-    summary = write_summary(folder, audit.config.seed)
-    write_json(folder / "run.json", record | {"status": "finished"})
-    return summary
+    with opened(folder, _record(audit)) as record:
+        work = ShardAudit(audit.classifier, audit.requests, audit.config, indicators=audit.indicators)
+        work.portions = started(
+            record, work.rehearse, noise(work.classifier, LARGEST, audit.config.seed), progress
+        )
+        names = [request.name for request in audit.requests]
+        job = partial(loaded_work, audit.config, names, work.portions.size)
+        size = audit.config.shard_size
+        go_on(folder, record, audit.items, size, work, job, engine, progress, "auditing")
+        total = len(audit.items)
+        progress(total, total, "choosing examples")
+        write_examples(folder, work, audit.items)
+        progress(total, total, "figures and intervals")
+        summary = write_summary(folder, audit.config.seed)
+        write_json(folder / "run.json", record | {"status": "finished"})
+        return summary
 
 
 def _record(audit: Audit) -> dict[str, Any]:

@@ -181,7 +181,10 @@ class Evolutions:
             raise HeatliftError(f"{self.store} has no step {step} of '{image}': see steps() for those it has")
         index = steps.index(step)
         chunk = slice(index - index % kept["chunk_steps"], index + 1)
-        levels = _read(self.folder(image) / "evolution", chunk).sum(axis=0, dtype=np.int8)
+        differences = _read(self.folder(image) / "evolution", chunk)
+        if len(differences) != chunk.stop - chunk.start:  # the sum of what is not there would be zeros
+            raise HeatliftError(f"{self.folder(image)} is damaged: step {step} is missing in it: {MEND}")
+        levels = differences.sum(axis=0, dtype=np.int8)
         return np.asarray(levels * np.float32(kept["scale"] / kept["levels"]), np.float32)
 
     def _kept(self, image: str) -> dict[str, Any]:
@@ -256,7 +259,7 @@ def _read(folder: Path, part: slice) -> NDArray[Any]:
         array = zarr.open_array(folder, mode="r")
         if not any(file.stat().st_size for file in folder.glob("c.*")):  # Zarr would read zeros
             raise FileNotFoundError("its values are gone")
-        if math.prod(array.shape[1:]) > LARGEST:
+        if math.prod(array.shape[1:]) > LARGEST or math.prod(array.chunks[1:]) > LARGEST:
             raise ValueError("it is larger than any image")
         return np.asarray(array[part])
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from heatlift.data import Item
 from heatlift.errors import HeatliftError, first_line
 from heatlift.portions import Portions, good_size
 from heatlift.run import plan
-from heatlift.run.local import Progress, Work, run_shards
+from heatlift.run.lock import LOCK_FILES, held
 from heatlift.run.record import read_record, write_json
-from heatlift.run.tables import TABLES, parts
+from heatlift.run.tables import TABLES, tidy, whole_parts
+from heatlift.run.work import Engine, Job, Progress, Work
 
 IDENTITY = ("kind", "version", "config", "model", "also", "verify", "data", "code", "packages")
 """What must be the same for a run to go on: with anything else the tables would mix two runs."""
@@ -26,12 +28,30 @@ SPELLINGS = ("data", "weights", "also_weights", "verify_weights", "classes")
 """Settings that are paths: what they lead to is compared, not how they are written."""
 
 
-def opened(folder: Path, new: dict[str, Any]) -> dict[str, Any]:
-    """The folder's record: the new one, or that of the same run begun earlier.
+@contextmanager
+def opened(folder: Path, new: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The folder for this process alone, and its record: the new one, or that of the same run begun earlier.
 
     Raises:
-        HeatliftError: the folder holds something else, or a run of other settings.
+        HeatliftError: the folder holds something else or a run of other settings, or another process works
+            on it.
     """
+    if folder.exists() and not (folder / "run.json").is_file() and not _empty(folder):
+        raise HeatliftError(f"{folder} is not empty and not the folder of a run: choose another --out")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HeatliftError(f"can't write to {folder}: {first_line(error)}") from error
+    with held(folder):
+        yield _record(folder, new)
+
+
+def _empty(folder: Path) -> bool:
+    """Whether nothing is in it but what a process leaves that was stopped before it began."""
+    return folder.is_dir() and all(entry.name in LOCK_FILES for entry in folder.iterdir())
+
+
+def _record(folder: Path, new: dict[str, Any]) -> dict[str, Any]:
     if (folder / "run.json").is_file():
         old = read_record(folder)
         changed = plan.differences(_identity(old), _identity(json.loads(json.dumps(new))))
@@ -41,10 +61,7 @@ def opened(folder: Path, new: dict[str, Any]) -> dict[str, Any]:
                 "use another --out or its settings"
             )
         return old
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise HeatliftError(f"{folder} is not empty and not the folder of a run: choose another --out")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "run.json", new)
     except OSError as error:
         raise HeatliftError(f"can't write to {folder}: {first_line(error)}") from error
@@ -82,7 +99,8 @@ def go_on(
     items: Sequence[Item],
     shard_size: int,
     work: Work,
-    portions: Portions,
+    job: Job,
+    engine: Engine,
     progress: Progress,
     doing: str,
 ) -> None:
@@ -94,12 +112,15 @@ def go_on(
         items: all images of the run, in order.
         shard_size: the most images in a shard.
         work: what is done to a shard.
-        portions: how many images the work does at a time, for the record.
+        job: the same for other processes.
+        engine: does the shards.
         progress: hears of every shard.
         doing: what is going on, in a word.
     """
     shards = dict(enumerate(plan.shards(items, shard_size)))
-    there = set.intersection(*(parts(folder, table) for table in TABLES[record["kind"]]))
+    tables = TABLES[record["kind"]]
+    tidy(folder, tables)
+    there = set.intersection(*(whole_parts(folder, table) for table in tables))
     left = {number: shard for number, shard in shards.items() if number not in there}
     total = len(items)
     clock = _Clock(total - sum(map(len, left.values())), record["timing"])
@@ -107,12 +128,12 @@ def go_on(
 
     def finished(images: int) -> None:
         # For the sessions that follow: what was found out about memory and pace holds for them, too.
-        record["batch_size"] = portions.size
+        record["batch_size"] = work.portions.size
         record["timing"] = clock.after(images)
         write_json(folder / "run.json", record)
         progress(clock.done, total, doing)
 
-    run_shards(folder, left, work, finished)
+    engine(folder, left, work, job, finished)
 
 
 @dataclass

@@ -9,9 +9,10 @@ from typing import Any, TypeAlias
 from heatlift.errors import HeatliftError
 from heatlift.run.lift_summary import write_lift_summary
 from heatlift.run.lift_task import LiftTask
-from heatlift.run.local import Progress
+from heatlift.run.local import run_shards
 from heatlift.run.optimising import Prepared, carried_out, configured, prepared
 from heatlift.run.plan import LiftConfig
+from heatlift.run.work import Engine, Progress
 
 LiftRun: TypeAlias = Prepared[LiftConfig]
 
@@ -37,11 +38,10 @@ def prepare_lift(config: LiftConfig, command: Sequence[str] = ()) -> LiftRun:
     return prepared(config, command)
 
 
-def run_lift(lift: LiftRun, folder: Path, progress: Progress) -> dict[str, Any]:
+def run_lift(lift: LiftRun, folder: Path, progress: Progress, engine: Engine = run_shards) -> dict[str, Any]:
     """Do what is missing of a lift run in a folder and summarise it; returns the summary.
 
     Raises:
         HeatliftError: the folder holds something else, or a run with another configuration.
     """
-    task = LiftTask(lift.networks.ready(), lift.config, folder)
-    return carried_out("lift", lift, task, write_lift_summary, folder, progress, "lifting")
+    return carried_out("lift", lift, LiftTask, write_lift_summary, folder, progress, "lifting", engine)

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
 
-from heatlift.data import Item
-from heatlift.run.tables import write_part
-
-Work = Callable[[Sequence[Item]], Mapping[str, Sequence[Mapping[str, Any]]]]
-"""A shard's images -> the rows of each table."""
+from heatlift.run.work import Job, Shards, Work, write_tables
 
 
-class Progress(Protocol):
-    """Hears how far a run is."""
-
-    def __call__(self, done: int, total: int, step: str) -> None:
-        """``done`` of ``total`` images are through; ``step`` says what is going on."""
-
-
-def run_shards(
-    folder: Path, shards: Mapping[int, Sequence[Item]], work: Work, finished: Callable[[int], None]
-) -> None:
-    """Do the given shards by number and write their parts; ``finished`` hears how many images are done."""
+def run_shards(folder: Path, shards: Shards, work: Work, job: Job, finished: Callable[[int], None]) -> None:
+    """An `Engine`: do the given shards by number."""
     for number, items in shards.items():
-        tables = work(items)
-        for table, rows in tables.items():
-            write_part(folder, table, number, rows)
+        write_tables(folder, number, work(items))
         finished(len(items))

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import heatlift
 from heatlift.applicability import noise
 from heatlift.class_names import chosen_output
 from heatlift.data import Dataset, Item, find_images
 from heatlift.errors import HeatliftError
-from heatlift.portions import LARGEST
+from heatlift.portions import LARGEST, Portions
 from heatlift.run import plan
 from heatlift.run.folder import NOT_BEGUN, go_on, opened, started
-from heatlift.run.local import Progress
+from heatlift.run.local import run_shards
 from heatlift.run.networks import Networks
 from heatlift.run.optimising_shard import OptimisingShard, Task
 from heatlift.run.plan import OptimisingConfig
 from heatlift.run.record import package_versions, write_json
 from heatlift.run.tables import FORMAT
+from heatlift.run.work import Engine, Progress
 
 Config = TypeVar("Config", bound=OptimisingConfig)
 
@@ -80,49 +82,88 @@ def prepared(config: Config, command: Sequence[str]) -> Prepared[Config]:
     return Prepared(config, networks, data, data.shuffled(config.seed)[: config.limit], command)
 
 
+MakesTask: TypeAlias = Callable[[Networks, Config, Path], Task]
+"""Makes what a run does to images that are chosen, given the networks, the settings and the folder."""
+
+
+def loaded_work(
+    makes: MakesTask[Config], config: Config, folder: Path, kept: Container[str], size: int
+) -> OptimisingShard:
+    """What a run does to images, in a process of its own: a `Job`, but for these arguments.
+
+    Args:
+        makes: what it does.
+        config: the settings.
+        folder: the run's.
+        kept: images whose heatmaps are kept.
+        size: how many images go at a time.
+    """
+    networks = Networks.load(config)
+    task = makes(networks.ready(), config, folder)
+    return OptimisingShard(networks.classifier, config, task, kept, Portions(size))
+
+
 def carried_out(
     kind: str,
-    run: Prepared[Any],
-    task: Task,
+    run: Prepared[Config],
+    makes: MakesTask[Config],
     summarise: Callable[[Path, int], dict[str, Any]],
     folder: Path,
     progress: Progress,
     doing: str,
+    engine: Engine = run_shards,
 ) -> dict[str, Any]:
     """Do what is missing of a run in a folder and summarise it; returns the summary.
 
     Args:
         kind: of run.
         run: prepared.
-        task: what is done to the images that are chosen.
+        makes: what is done to the images that are chosen.
         summarise: writes the summary, given the folder and the seed.
         folder: the run's.
         progress: hears how far it is.
         doing: what is going on, in a word.
+        engine: does the shards.
 
     Raises:
         HeatliftError: the folder holds something else, or a run with another configuration.
     """
     config, classifier = run.config, run.networks.classifier
-    record = opened(folder, _record(kind, run))
-    count = {"all": len(run.items), "none": 0}.get(str(config.keep_steps), config.keep_steps)
-    kept = frozenset(item.name for item in run.items[: int(count)])
-    work = OptimisingShard(classifier, config, task, kept)
-    work.portions = started(record, work.rehearse, noise(classifier, LARGEST, config.seed), progress)
-    total, through = len(run.items), 0
+    with opened(folder, _record(kind, run)) as record:
+        kept = _kept(config, run.items)
+        folder = folder.resolve()
+        work = OptimisingShard(classifier, config, makes(run.networks.ready(), config, folder), kept)
+        work.portions = started(record, work.rehearse, noise(classifier, LARGEST, config.seed), progress)
+        total, through = len(run.items), 0
 
-    def told(done: int, total: int, step: str) -> None:
-        nonlocal through
-        through = done
-        progress(done, total, step)
+        def told(done: int, total: int, step: str) -> None:
+            nonlocal through
+            through = done
+            progress(done, total, step)
 
-    # A shard takes minutes.
-    work.heard = lambda within: progress(through + within, total, doing)
-    go_on(folder, record, run.items, config.shard_size, work, work.portions, told, doing)
-    progress(total, total, "figures and intervals")
-    summary = summarise(folder, config.seed)
-    write_json(folder / "run.json", record | {"status": "finished"})
-    return summary
+        # A shard takes minutes.
+        work.heard = lambda within: progress(through + within, total, doing)
+        job = partial(loaded_work, makes, config, folder, kept, work.portions.size)
+        go_on(folder, record, run.items, config.shard_size, work, job, engine, told, doing)
+        progress(total, total, "figures and intervals")
+        summary = summarise(folder, config.seed)
+        write_json(folder / "run.json", record | {"status": "finished"})
+        return summary
+
+
+def _kept(config: OptimisingConfig, items: Sequence[Item]) -> Container[str]:
+    """The images whose heatmaps are kept, in few bytes also where these are all of very many."""
+    if config.keep_steps == "all":
+        return Everything()
+    count = 0 if config.keep_steps == "none" else config.keep_steps
+    return frozenset(item.name for item in items[:count])
+
+
+class Everything:
+    """Has every name in it."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
 
 
 def _record(kind: str, run: Prepared[Any]) -> dict[str, Any]:

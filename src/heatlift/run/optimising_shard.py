@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -72,7 +72,7 @@ class OptimisingShard:
     classifier: Classifier
     config: OptimisingConfig
     task: Task
-    kept: Collection[str] = ()
+    kept: Container[str] = ()
     portions: Portions = field(default_factory=lambda: Portions(16))
     heard: Callable[[int], None] | None = None
 
@@ -95,6 +95,14 @@ class OptimisingShard:
                         tables[name] += rows
             tables[self.task.tables[0]] += [self.task.row(item, reason) for item, reason in refused]
         return tables
+
+    def failed(self, item: Item, reason: str) -> dict[str, Rows]:
+        """The rows of an image that could not be done."""
+        tables: dict[str, Rows] = {name: [] for name in self.task.tables}
+        return tables | {
+            self.task.tables[0]: [self.task.row(item, reason)],
+            "thumbnails": [no_thumbnail(item)],
+        }
 
     def rehearse(self, images: Tensor) -> None:
         """Do to some images (n, 3, h, w) what takes the most memory."""

@@ -81,7 +81,7 @@ class ShardAudit:
                 found, previous = done
                 _append(tables, found)
             for item, reason in failed:
-                _append(tables, self._failed(item, reason))
+                _append(tables, self.failed(item, reason))
         return tables
 
     def rehearse(self, images: Tensor) -> None:
@@ -176,7 +176,7 @@ class ShardAudit:
                 return lending(item, Maps.explained(self.requests[0].name, found, inputs))
         return None
 
-    def _failed(self, item: Item, reason: str) -> Tables:
+    def failed(self, item: Item, reason: str) -> Tables:
         """The rows of an image that could not be audited."""
         names = [(request.name, False) for request in self.requests]
         names += [(name, True) for name in self.config.controls]

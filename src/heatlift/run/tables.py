@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,23 @@ def write_part(run: Path, table: str, shard: int, rows: Sequence[Mapping[str, An
 def parts(run: Path, table: str) -> set[int]:
     """The shards whose part of a table is there."""
     return {int(path.stem.removeprefix("part-")) for path in (run / table).glob("part-*.parquet")}
+
+
+def whole_parts(run: Path, table: str) -> set[int]:
+    """The shards whose part of a table is there and not cut off, by what stands at its end."""
+    found = set()
+    for part in parts(run, table):
+        with suppress(pa.ArrowException, OSError):
+            pq.read_metadata(part_path(run, table, part))
+            found.add(part)
+    return found
+
+
+def tidy(run: Path, tables: Iterable[str]) -> None:
+    """Remove what writers left that were stopped; nobody else may be writing."""
+    for table in tables:
+        for partial in (run / table).glob(".*.partial"):
+            partial.unlink(missing_ok=True)
 
 
 def read_table(run: Path, table: str, columns: Iterable[str] | None = None) -> pa.Table:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from heatlift.errors import HeatliftError
-from heatlift.run.local import Progress
+from heatlift.run.local import run_shards
 from heatlift.run.optimising import Prepared, carried_out, configured, prepared
 from heatlift.run.plan import UndesirableConfig
 from heatlift.run.undesirable_summary import write_undesirable_summary
 from heatlift.run.undesirable_task import UndesirableTask, method
+from heatlift.run.work import Engine, Progress
 
 UndesirableRun: TypeAlias = Prepared[UndesirableConfig]
 
@@ -50,11 +51,21 @@ def prepare_undesirable(config: UndesirableConfig, command: Sequence[str] = ()) 
     return run
 
 
-def run_undesirable(run: UndesirableRun, folder: Path, progress: Progress) -> dict[str, Any]:
+def run_undesirable(
+    run: UndesirableRun, folder: Path, progress: Progress, engine: Engine = run_shards
+) -> dict[str, Any]:
     """Do what is missing of a run in a folder and summarise it; returns the summary.
 
     Raises:
         HeatliftError: the folder holds something else, or a run with another configuration.
     """
-    task = UndesirableTask(run.networks.ready(), run.config, folder)
-    return carried_out("undesirable", run, task, write_undesirable_summary, folder, progress, "finding masks")
+    return carried_out(
+        "undesirable",
+        run,
+        UndesirableTask,
+        write_undesirable_summary,
+        folder,
+        progress,
+        "finding masks",
+        engine,
+    )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+from uuid import uuid4
 
 
 @contextmanager
@@ -15,7 +16,8 @@ def whole(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
 
     Until then its name begins with a dot, which scans of a folder pass over.
     """
-    partial = path.with_name(f".{path.name}.partial")
+    # Of the writer's own: the same part may be written twice where a worker was thought lost.
+    partial = path.with_name(f".{path.name}.{uuid4().hex[:12]}.partial")
     try:
         with partial.open(mode, encoding=None if "b" in mode else "utf-8") as file:
             yield file

@@ -1,0 +1,198 @@
+"""Runs on real Dask workers: the same tables as in one process, whatever becomes of a worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dask
+import numpy as np
+import pytest
+from distributed import LocalCluster
+from PIL import Image
+
+import heatlift as hl
+from heatlift.cli import run as command_line
+from heatlift.run import audit as audits
+from heatlift.run.dask_engine import FATAL, LIVES, DaskEngine
+from heatlift.run.evolutions import Evolutions
+from heatlift.run.lift import lift_configured, prepare_lift, run_lift
+from heatlift.run.local import run_shards
+from heatlift.run.plan import configured
+from heatlift.run.tables import parts, read_table
+from heatlift.run.undesirable import prepare_undesirable, run_undesirable, undesirable_configured
+from pictures import class_folders
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = class_folders(tmp_path_factory.mktemp("dask") / "data", each=4)
+    (folder / "bee" / "torn.png").write_bytes(b"\x89PNG\r\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Two workers, as somebody else may have started them."""
+    settings = {"distributed.scheduler.allowed-failures": LIVES - 1}
+    with pytest.MonkeyPatch.context() as patch, dask.config.set(settings):
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        with LocalCluster(
+            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+        ) as started:
+            yield started
+
+
+@pytest.fixture
+def engine(cluster: Any) -> DaskEngine:
+    return DaskEngine(cluster.scheduler_address)
+
+
+def quiet(done: int, total: int, step: str) -> None:
+    """No display."""
+
+
+def audited(data: Path, out: Path, engine: Any, **settings: Any) -> hl.reading.Run:
+    short = {"model": "networks:small", "methods": ("saliency", "deeplift"), "batch_size": 2}
+    config = configured(data=str(data), **(short | {"shard_size": 4} | settings))
+    audits.run(audits.prepare(config), out, quiet, engine)
+    return hl.read(out)
+
+
+def same(one: Path, other: Path, *tables: str) -> None:
+    for table in tables:
+        assert read_table(one, table).equals(read_table(other, table)), table
+
+
+def test_two_workers_give_the_tables_of_one_process(data: Path, tmp_path: Path, engine: DaskEngine) -> None:
+    local, dask = tmp_path / "local", tmp_path / "dask"
+    audited(data, local, run_shards)
+    assert audited(data, dask, engine).record["status"] == "finished"
+    same(local, dask, "predictions", "scores", "indicators", "thumbnails")
+    assert sum(engine.done_by.values()) == 13
+    assert len(engine.summary().split(";")) == 2
+    # Nothing is left to do, so no cluster is made.
+    nowhere = DaskEngine(scheduler="tcp://127.0.0.1:1")
+    audited(data, dask, nowhere)
+    assert not nowhere.done_by
+
+
+@pytest.mark.parametrize("kind", ["lift", "undesirable"])
+def test_runs_that_optimise_and_what_they_keep(
+    data: Path, tmp_path: Path, engine: DaskEngine, kind: str
+) -> None:
+    shared: dict[str, Any] = {"data": str(data), "model": "networks:small", "shard_size": 4, "keep_steps": 5}
+    engines: dict[str, Any] = {"local": run_shards, "dask": engine}
+    for name, each in engines.items():
+        out = tmp_path / name
+        if kind == "lift":
+            config = lift_configured(**shared, max_steps=5, target_co=1.5, include="all")
+            run_lift(prepare_lift(config), out, quiet, each)
+        else:
+            masks = undesirable_configured(**shared, steps=4, resolution=8, kernel=5, sigma=2.0)
+            run_undesirable(prepare_undesirable(masks), out, quiet, each)
+    local, dask = tmp_path / "local", tmp_path / "dask"
+    same(local, dask, kind, "evolutions", "thumbnails")
+    names = Evolutions(local).images()
+    assert names == Evolutions(dask).images()
+    for name in names:
+        assert np.array_equal(Evolutions(local).final(name), Evolutions(dask).final(name))
+    pictures = sorted(path.relative_to(local) for path in (local / "originals").iterdir())
+    assert pictures
+    assert all((local / path).read_bytes() == (dask / path).read_bytes() for path in pictures)
+
+
+def test_a_worker_that_is_killed_changes_nothing(tmp_path: Path, cluster: Any, engine: DaskEngine) -> None:
+    data = class_folders(tmp_path / "data", each=30)
+    local, dask = tmp_path / "local", tmp_path / "dask"
+    killed: list[int] = []
+
+    def kill() -> None:
+        while not killed:
+            if parts(dask, "scores"):
+                worker = cluster.workers[0].pid
+                os.kill(worker, signal.SIGKILL)
+                killed.append(worker)
+            time.sleep(0.01)
+
+    audited(data, local, run_shards, shard_size=6)
+    thread = threading.Thread(target=kill)
+    thread.start()
+    audited(data, dask, engine, shard_size=6)
+    thread.join(30)
+    assert killed
+    same(local, dask, "predictions", "scores", "thumbnails")
+    assert sum(engine.done_by.values()) == 90
+
+
+def test_an_image_that_ends_its_worker_becomes_a_failed_row(tmp_path: Path, engine: DaskEngine) -> None:
+    data = class_folders(tmp_path / "data", each=3)
+    Image.new("RGB", (40, 40), "white").save(data / "bee" / "deadly.png")
+    dask, without = tmp_path / "dask", tmp_path / "without"
+    audited(data, dask, engine, model="networks:dies_of_white_images", shard_size=2)
+    rows = {row["image"]: row for row in read_table(dask, "predictions").to_pylist()}
+    assert len(rows) == 10
+    assert rows["bee/deadly.png"]["status"] == FATAL
+    assert all(row["status"] == "ok" for name, row in rows.items() if name != "bee/deadly.png")
+    scores = [row for row in read_table(dask, "scores").to_pylist() if row["image"] == "bee/deadly.png"]
+    assert scores
+    assert all(row["status"] == FATAL and row["co_predicted"] is None for row in scores)
+    # The others are as they are where that image can't be read.
+    (data / "bee" / "deadly.png").write_bytes(b"\x89PNG\r\n")
+    audited(data, without, run_shards, model="networks:dies_of_white_images", shard_size=2)
+    for table in ("predictions", "scores"):
+        both = [read_table(run, table).to_pylist() for run in (dask, without)]
+        kept = [sorted((r for r in rows if r["image"] != "bee/deadly.png"), key=str) for rows in both]
+        assert kept[0] == kept[1]
+
+
+def test_clusters_that_can_t_be_had_are_one_line(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = ["audit", str(data), "--model", "networks:small", "--methods", "saliency", "--out"]
+    for name, options, words in (
+        ("a", ["--workers", "2"], "--workers is for --engine dask"),
+        ("b", ["--scheduler", "tcp://127.0.0.1:1"], "--scheduler is for --engine dask"),
+        ("c", ["--engine", "dask", "--scheduler", "x:1", "--workers", "2"], "leave out --scheduler"),
+        ("d", ["--engine", "dask", "--scheduler", "nonsense"], "no Dask cluster at nonsense"),
+    ):
+        assert command_line([*base, str(tmp_path / name), *options]) == 2
+        line = capsys.readouterr().err.strip().splitlines()[-1]
+        assert line.startswith("heatlift: ")
+        assert words in line
+
+
+def test_the_command_starts_workers_of_its_own(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    program = "from heatlift.cli import main; main()"
+    arguments = ["audit", str(data), "--model", "networks:small", "--methods", "saliency", "--out"]
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            program,
+            *arguments,
+            str(tmp_path / "run"),
+            "--engine",
+            "dask",
+            "--workers",
+            "1",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "workers: 1; images by worker: 0 13" in done.stdout
+    assert "Traceback" not in done.stderr
