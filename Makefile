@@ -24,9 +24,9 @@ check: $(VENV)/dev.installed docs
 docs: $(VENV)/dev.installed
 	$(BIN)/sphinx-build -q -W --keep-going docs docs/_build
 
-# The tests that look at the report need Chromium or Chrome; without one they are skipped.
-browser:
-	command -v chromium || { apt-get update -q && apt-get install -qy chromium; }
+# The tests that look at pages need Chromium or Chrome; without one they are skipped.
+browser: $(VENV)/dev.installed
+	command -v chromium || { apt-get update -q && apt-get install -qy chromium; } || $(BIN)/playwright install chromium
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.12")'

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 import torch
@@ -18,6 +21,31 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no shared data at {folder}: set HEATLIFT_SHARED")
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A real Chromium. Without one its tests are skipped, but never where HEATLIFT_BROWSER is "required"."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError:
+        no_browser("playwright is not installed")
+    with sync_playwright() as started:
+        installed = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
+        own = Path(started.chromium.executable_path)
+        program = next(filter(None, installed), str(own) if own.exists() else None)
+        if program is None:
+            no_browser("no Chromium or Chrome on this machine")
+        arguments = ["--no-sandbox", "--disable-background-networking", "--disable-gpu"]
+        launched = started.chromium.launch(executable_path=program, args=arguments)
+        yield launched
+        launched.close()
+
+
+def no_browser(why: str) -> NoReturn:
+    if os.environ.get("HEATLIFT_BROWSER") == "required":
+        pytest.fail(f"{why}, and HEATLIFT_BROWSER says that it must be: make browser")
+    pytest.skip(why)
 
 
 @pytest.fixture

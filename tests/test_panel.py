@@ -32,7 +32,7 @@ from heatlift.panel import (
     panel_frame,
     panel_page,
 )
-from heatlift.panel.details import printable
+from heatlift.wording import clean
 from pages import EVIL, Elements
 
 Array = np.ndarray[Any, Any]
@@ -140,7 +140,7 @@ def test_every_text_is_one_printable_line() -> None:
     text.encode("utf-8")
     assert text.isprintable()
     assert made.as_json()["name"] == "two lines end"
-    assert printable("漢字 é 🙂 <b>") == "漢字 é 🙂 <b>"
+    assert clean("漢字 é 🙂 <b>") == "漢字 é 🙂 <b>"
 
 
 # Frames
@@ -297,7 +297,7 @@ def test_names_stay_inert() -> None:
     page.encode("utf-8")
     assert "\u2028" not in page
     told = read(page)[0]["details"]
-    assert told["name"] == printable(EVIL + "</script><!-- & ${alert(3)}")
+    assert told["name"] == clean(EVIL + "</script><!-- & ${alert(3)}")
     assert told["layers"][0]["target"] == told["name"]
 
 

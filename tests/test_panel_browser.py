@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -12,12 +11,8 @@ import numpy as np
 import pytest
 
 from heatlift.panel import Details, Figures, Layer, Picture, Second, panel_frame, panel_page
-from heatlift.panel.details import printable
+from heatlift.wording import clean
 from pages import EVIL
-
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 
 HIGH, WIDE, STEPS = 30, 40, 6
 
@@ -64,15 +59,6 @@ def picture(operation: str = "add", name: str = "photos/tench.png", text: str = 
     masked = operation == "blur"
     details = Details(name, text, original=True, reference=masked, size=(WIDE, HIGH), layers=[layer])
     return Picture(details, original(), original(7) if masked else None, [frames])
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    arguments = ["--no-sandbox", "--disable-background-networking", "--disable-gpu"]
-    with playwright.sync_playwright() as started:
-        launched = started.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield launched
-        launched.close()
 
 
 class Visit:
@@ -194,9 +180,9 @@ def test_names_are_only_ever_text(browser: Any, tmp_path: Path) -> None:
     visit = Visit(browser, tmp_path / "page.html", html)
     panel = visit.ready()
     visit.page.wait_for_timeout(200)
-    assert visit.page.title() == printable(evil)
+    assert visit.page.title() == clean(evil)
     assert visit.page.locator("img, iframe, main script:not([type='application/json'])").count() == 0
-    assert panel.get_by_text(printable(evil)).count() > 0
+    assert panel.get_by_text(clean(evil)).count() > 0
     assert visit.complaints == []
     assert all(url.startswith(("data:", "file:")) for url in visit.requests)
     visit.page.close()

@@ -29,8 +29,9 @@ from heatlift.report.pages import build_page
 from heatlift.report.plate import Boxes, BoxRow, Dots, Plate
 from heatlift.report.scales import tick
 from heatlift.report.summary import Audit, Known, MethodSummary, read_audit
-from heatlift.report.wording import clean, interval, number, signed
+from heatlift.report.wording import interval, signed
 from heatlift.run.tables import read_table
+from heatlift.wording import clean, number
 from lift_runs import write_lift_run
 from pages import EVIL, Elements, asked
 from runs import Invented, write_example, write_run

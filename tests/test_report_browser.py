@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -16,9 +15,6 @@ from lift_runs import InventedLift, write_lift_run
 from runs import Invented, write_example, write_run
 from undesirable_runs import InventedMasks, write_undesirable_run
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 METHODS = ("saliency", "captum:IntegratedGradients", "deeplift", "layer_gradcam@stem", "layer_gradcam@late")
 STAGES = [
     {"method": f"layer_gradcam@{layer}", "base": "layer_gradcam", "layer": layer, "size": [side, side]}
@@ -54,15 +50,6 @@ def any_path(request: pytest.FixtureRequest) -> Path:
     """The report of any kind of run."""
     found: Path = request.getfixturevalue(request.param)
     return found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    arguments = ["--no-sandbox", "--disable-background-networking", "--disable-gpu"]
-    with playwright.sync_playwright() as started:
-        launched = started.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield launched
-        launched.close()
 
 
 class Visit:

@@ -21,7 +21,6 @@ from heatlift.report.compared_limits import limits
 from heatlift.report.compared_pages import build_compared_page
 from heatlift.report.compared_runs import read_beside
 from heatlift.report.compared_words import accuracy_words, order_words, verdict
-from heatlift.report.wording import clean
 from heatlift.run.compared import (
     compare_accuracy,
     compare_means,
@@ -32,6 +31,7 @@ from heatlift.run.compared import (
 )
 from heatlift.run.paired import read_paired
 from heatlift.run.tables import read_table, write_part
+from heatlift.wording import clean
 from lift_runs import write_lift_run
 from pages import EVIL, Elements
 from runs import Invented, write_run
@@ -596,30 +596,23 @@ def test_the_same_runs_give_the_same_bytes(runs: tuple[Path, ...], tmp_path: Pat
 
 @pytest.mark.parametrize("width", [390, 1400])
 def test_in_a_browser_it_asks_for_nothing_and_fits(
-    runs: tuple[Path, ...], tmp_path: Path, width: int
+    browser: Any, runs: tuple[Path, ...], tmp_path: Path, width: int
 ) -> None:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("no chromium on this machine")
     path = write_comparison(runs, tmp_path / "out.html")
-    arguments = ["--no-sandbox", "--disable-background-networking", "--disable-gpu"]
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=chromium, args=arguments)
-        page = browser.new_page(viewport={"width": width, "height": 900})
-        complaints: list[str] = []
-        requests: list[str] = []
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(path.as_uri())
-        wide = page.evaluate("document.documentElement.scrollWidth")
-        head = page.locator("#figures thead button").nth(1)
-        head.click()
-        order = page.locator("#figures tbody tr td:nth-child(2)").evaluate_all(
-            "cells => cells.map(cell => Number(cell.dataset.value))"
-        )
-        browser.close()
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    complaints: list[str] = []
+    requests: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(path.as_uri())
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    head = page.locator("#figures thead button").nth(1)
+    head.click()
+    order = page.locator("#figures tbody tr td:nth-child(2)").evaluate_all(
+        "cells => cells.map(cell => Number(cell.dataset.value))"
+    )
+    page.close()
     assert requests == [path.as_uri()]
     assert complaints == []
     assert wide <= width

@@ -25,11 +25,11 @@ from heatlift.report.lift_examples import BUDGET, read_evolutions
 from heatlift.report.lift_outcomes import read_outcomes
 from heatlift.report.lift_pages import build_lift_page
 from heatlift.report.plate import Cloud, Curves
-from heatlift.report.wording import clean
 from heatlift.run.evolutions import Evolutions, Recorder
 from heatlift.run.lift import lift_configured, prepare_lift, run_lift
 from heatlift.run.originals import original_path
 from heatlift.run.tables import read_table
+from heatlift.wording import clean
 from lift_runs import InventedLift, keep, write_lift_run
 from pages import EVIL, Elements
 from pictures import class_folders

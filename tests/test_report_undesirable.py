@@ -21,10 +21,10 @@ from heatlift.report.figures import draw
 from heatlift.report.plate import Cloud, Intervals
 from heatlift.report.undesirable_overlays import DARK, FILL, LIGHT, overlay
 from heatlift.report.undesirable_pages import build_undesirable_page
-from heatlift.report.wording import clean
 from heatlift.run.evolutions import Evolutions, Recorder
 from heatlift.run.originals import original_path, perturbed_path
 from heatlift.run.tables import read_table
+from heatlift.wording import clean
 from pages import EVIL, Elements
 from undesirable_runs import InventedMasks, write_undesirable_run
 

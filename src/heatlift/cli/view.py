@@ -35,13 +35,27 @@ def view(
 
     Example: heatlift view runs/first runs/second --port 0
     """
-    import webbrowser
+    from contextlib import suppress
 
     from heatlift.viewer.server import PORT, Server
 
     server = Server.open(runs, host, PORT if port is None else port)
-    print(f"viewer: {server.address} (Ctrl-C ends it)", flush=True)
-    if not no_open:
-        webbrowser.open(server.address)
-    server.run()
+    with suppress(KeyboardInterrupt):
+        print(f"viewer: {server.address} (Ctrl-C ends it)", flush=True)
+        if not no_open:
+            _open(server.address)
+        server.run()
     print("viewer stopped")
+
+
+def _open(address: str) -> None:
+    """Open a browser, if there is one; the server does not wait for one that runs in the terminal."""
+    import threading
+    import webbrowser
+    from contextlib import suppress
+
+    def opened() -> None:
+        with suppress(Exception):  # the address has been printed
+            webbrowser.open(address)
+
+    threading.Thread(target=opened, daemon=True).start()

@@ -9,15 +9,7 @@ from typing import Any
 
 import numpy as np
 
-
-def printable(text: object) -> str:
-    """One line that can be shown and encoded anywhere: newlines, controls, direction marks and the halves of
-    characters that undecodable file names have become spaces.
-
-    >>> printable("two\\nlines, half a character: \\udcff")
-    'two lines, half a character:'
-    """
-    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+from heatlift.wording import clean
 
 
 @dataclass(frozen=True)
@@ -151,7 +143,7 @@ class Details:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, str):
-        return printable(value)
+        return clean(value)
     if isinstance(value, np.generic | np.ndarray):
         return _plain(value.tolist())
     if isinstance(value, float):
@@ -159,7 +151,7 @@ def _plain(value: Any) -> Any:
     if is_dataclass(value):
         return {name: _plain(entry) for name, entry in _entries(value)}
     if isinstance(value, Mapping):
-        return {printable(name): _plain(entry) for name, entry in value.items()}
+        return {clean(name): _plain(entry) for name, entry in value.items()}
     if isinstance(value, Sequence):
         return [_plain(entry) for entry in value]
     return value

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from heatlift.errors import HeatliftError
-from heatlift.panel.details import Details, Layer, printable
+from heatlift.panel.details import Details, Layer
 from heatlift.panel.frames import encoded
+from heatlift.wording import clean
 
 SIDE, FRAMES = 160, 24
 """The longer side of a frame in pixels, and the frames of a layer, at most."""
@@ -86,7 +87,7 @@ def panel_page(pictures: Sequence[Picture]) -> str:
         f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
         "base-uri 'none'; form-action 'none'"
     )
-    title = escape(printable(pictures[0].details.title or pictures[0].details.name))
+    title = escape(clean(pictures[0].details.title or pictures[0].details.name))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from heatlift.report.distributions import Axis
 from heatlift.report.findings import enough, name_of
-from heatlift.report.heatmaps import class_name
 from heatlift.report.known import Known
 from heatlift.report.plate import DotRow, Dots, GroupRow, Groups, Plate, Role
 from heatlift.report.plates import cut, drawable, rank
 from heatlift.report.records import MethodSummary
 from heatlift.report.summary import Audit
 from heatlift.report.wording import brief, interval, listing, value_text
+from heatlift.wording import class_name
 
 
 def class_plates(audit: Audit) -> tuple[Plate, ...]:

@@ -9,7 +9,7 @@ from heatlift.report.compared_runs import Beside
 from heatlift.report.compared_tables import figure_cell
 from heatlift.report.records import IndicatorSummary
 from heatlift.report.tables import Cell, Column, Row, Table, gain
-from heatlift.report.wording import NOTHING, clean
+from heatlift.wording import NOTHING, clean
 
 
 def indicators_table(beside: Beside) -> Table | None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from heatlift.report.compared_runs import Beside, Side
 from heatlift.report.settings import Entry
-from heatlift.report.wording import clean, count, listing, shorten
+from heatlift.report.wording import count, listing
+from heatlift.wording import clean, shorten
 
 MATTERS = {"space": "model", "target": "predicted", "clip": False}
 """The settings that decide what a heatmap's figures mean, and what a run that does not name them had."""

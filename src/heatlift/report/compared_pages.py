@@ -27,8 +27,9 @@ from heatlift.report.pages import command
 from heatlift.report.plate import Plate
 from heatlift.report.settings import Entry, Section, sections
 from heatlift.report.tables import Table
-from heatlift.report.wording import clean, listing, shorten
+from heatlift.report.wording import listing
 from heatlift.statistics import Figure
+from heatlift.wording import clean, shorten
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from heatlift.ranking import FloatArray
 from heatlift.report.known import Known, known_figure
 from heatlift.report.records import MethodSummary
 from heatlift.report.summary import Audit, read_audit
-from heatlift.report.wording import clean, listing, shorten
+from heatlift.report.wording import listing
 from heatlift.run.compared import (
     FEWEST_RANKED,
     Accuracies,
@@ -27,6 +27,7 @@ from heatlift.run.compared import (
 from heatlift.run.paired import OnShared, Paired, read_paired
 from heatlift.run.record import read_record
 from heatlift.statistics import Figure, share
+from heatlift.wording import clean, shorten
 
 MOST_RUNS = 6
 """Beside each other in one report: beyond that no table fits a screen, and no figure has marks to tell."""

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from heatlift.report.compared_runs import Beside, Heatmap, Side
-from heatlift.report.heatmaps import class_name
 from heatlift.report.known import Known, known_figure
 from heatlift.report.tables import Cell, Column, Row, Table
-from heatlift.report.wording import NOTHING, bounds_text, clean, count, number, shorten, value_text
+from heatlift.report.wording import bounds_text, count, value_text
 from heatlift.run.compared import Accuracies, Ranks, most_disputed
 from heatlift.statistics import Figure
+from heatlift.wording import NOTHING, class_name, clean, number, shorten
 
 MOST_DISPUTED = 12
 """Images that are named."""

@@ -8,9 +8,10 @@ from heatlift.report.added_words import ADDS, limits, reservation
 from heatlift.report.compared_runs import Beside, Side
 from heatlift.report.known import known_figure
 from heatlift.report.records import IndicatorSummary, MethodSummary
-from heatlift.report.wording import clean, count, interval, listing, signed, value_text
+from heatlift.report.wording import count, interval, listing, signed, value_text
 from heatlift.run.compared import Accuracies, Ranks
 from heatlift.statistics import Figure
+from heatlift.wording import clean
 
 SIGNIFICANT = 0.05
 """Of McNemar's test."""

@@ -27,7 +27,7 @@ from heatlift.report.explanation_panels import (
     styled,
 )
 from heatlift.report.explanation_words import Standing
-from heatlift.report.wording import clean, shorten
+from heatlift.wording import clean, shorten
 
 if TYPE_CHECKING:
     from heatlift.explanation import Change, Explanation, Seen

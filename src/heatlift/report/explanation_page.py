@@ -23,7 +23,7 @@ from heatlift.report.explanation_panels import (
 )
 from heatlift.report.explanation_words import Standing
 from heatlift.report.settings import Entry, Section
-from heatlift.report.wording import clean, shorten
+from heatlift.wording import clean, shorten
 
 if TYPE_CHECKING:
     from heatlift.explanation import Change, Explanation, Seen

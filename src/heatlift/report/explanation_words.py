@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from heatlift.report.wording import clean, shorten
+from heatlift.wording import clean, shorten
 
 if TYPE_CHECKING:
     from heatlift.explanation import Change, Explanation

@@ -25,8 +25,8 @@ from heatlift.report.exports_pdf import as_pdf
 from heatlift.report.figures import draw
 from heatlift.report.plate import Plate
 from heatlift.report.targets import LISTED
-from heatlift.report.wording import clean
 from heatlift.run.whole import whole
+from heatlift.wording import clean
 
 MILLIMETRES = 120.0
 """How wide every figure is."""

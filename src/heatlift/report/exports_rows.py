@@ -14,9 +14,10 @@ from heatlift.errors import HeatliftError
 from heatlift.report.compared_runs import Beside
 from heatlift.report.known import mapping
 from heatlift.report.summary import read_summary
-from heatlift.report.wording import clean, listing
+from heatlift.report.wording import listing
 from heatlift.run.record import read_record
 from heatlift.statistics import Figure
+from heatlift.wording import clean
 
 IDENTITY = {"method", "operation", "scale", "control", "indicator", "factor", "class"}
 """What names an entry of summary.json rather than being a figure of it."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from heatlift.report.settings import Entry
 from heatlift.report.summary import Finished, Known
-from heatlift.report.wording import bounds_text, shorten, value_text
+from heatlift.report.wording import bounds_text, value_text
+from heatlift.wording import shorten
 
 
 def fact(term: str, figure: Known | None, decimals: int | None = None) -> Entry | None:

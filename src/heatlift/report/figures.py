@@ -26,7 +26,8 @@ from heatlift.report.plate import (
 )
 from heatlift.report.scales import score_axis, tick
 from heatlift.report.svg import INK, MUTED, RULE, SMALL, Drawing, drawing
-from heatlift.report.wording import shorten, value_text
+from heatlift.report.wording import value_text
+from heatlift.wording import shorten
 
 WIDTH = 460.0
 RIGHT = 14.0  # room for half of the last tick's label

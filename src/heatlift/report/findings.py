@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 from heatlift.report.distributions import Distribution
 from heatlift.report.summary import Audit, Known, MethodSummary
-from heatlift.report.wording import count, interval, listing, number, value_text
+from heatlift.report.wording import count, interval, listing, value_text
 from heatlift.run.evidence import ENOUGH
+from heatlift.wording import number
 
 DONE = {"add": "Added", "multiply": "Multiplied"}
 

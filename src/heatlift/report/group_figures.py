@@ -12,7 +12,7 @@ from heatlift.report.marks import ROLES
 from heatlift.report.plate import GroupRow, Groups, Role
 from heatlift.report.scales import score_axis
 from heatlift.report.svg import CONTROL, MUTED, PAGE, RULE, SMALL, drawing
-from heatlift.report.wording import shorten
+from heatlift.wording import shorten
 
 WIDTH, RIGHT, FOOT = 460.0, 14.0, 46.0
 BESIDE = 10.0

@@ -12,9 +12,10 @@ import numpy.typing as npt
 from PIL import Image
 
 from heatlift.errors import HeatliftError
+from heatlift.panel.colours import levels, palette, saturation
 from heatlift.report.pictures import fit, uri
 from heatlift.report.selection import evenly
-from heatlift.report.wording import clean, number, shorten
+from heatlift.wording import class_name, clean, number
 
 MOST = 12
 """Examples in a report; a run may keep more."""
@@ -24,24 +25,6 @@ MOST_PICTURES = 168
 
 SIDE = 136
 """The longer side of a picture in the page, in pixels."""
-
-LONGEST = 36
-"""Characters of a class name; of a list of synonyms, as ImageNet has them, the first ones are kept."""
-
-SATURATED = 99.0
-"""The percentile of |h| at which the colours end, so that a few extreme pixels leave the others visible."""
-
-# blue - white - red, the ends of ColorBrewer's RdBu: lightness falls evenly on both sides of zero
-_STOPS = (
-    (5, 48, 97),
-    (67, 147, 195),
-    (209, 229, 240),
-    (255, 255, 255),
-    (253, 219, 199),
-    (214, 96, 77),
-    (103, 0, 31),
-)
-_LEVELS = 63  # odd, so that zero has a colour of its own
 
 
 @dataclass(frozen=True)
@@ -82,31 +65,11 @@ def read_examples(run: Path, classes: Sequence[str] | None) -> tuple[Example, ..
     return tuple(sorted((first, *others), key=lambda example: example.correct is True))
 
 
-def class_name(index: int | None, classes: Sequence[str] | None) -> str:
-    """The name of a class, or its number where the run has no names."""
-    if index is None or index < 0:
-        return "unknown"
-    if classes is None or index >= len(classes):
-        return f"class {index}"
-    name = clean(classes[index])
-    synonyms = len(name) > LONGEST and name[:LONGEST].rpartition(", ")[0]
-    return synonyms or shorten(name, LONGEST)
-
-
 def diverging(heatmap: npt.NDArray[np.float64], limit: float | None = None) -> Image.Image:
     """(h, w) signed values -> blue below zero, white at zero, red above, the same limit on both sides."""
-    limit = limit or float(np.percentile(np.abs(heatmap), SATURATED)) or float(np.abs(heatmap).max()) or 1.0
-    level = np.rint((np.clip(heatmap / limit, -1, 1) + 1) / 2 * (_LEVELS - 1)).astype(np.uint8)
-    picture = Image.fromarray(level)
-    picture.putpalette(_palette())
+    picture = Image.fromarray(levels(heatmap, "signed", limit or saturation(heatmap, "signed")))
+    picture.putpalette(palette("signed").ravel().tolist())
     return picture
-
-
-def _palette() -> list[int]:
-    places = np.linspace(0, len(_STOPS) - 1, _LEVELS)
-    channels = [np.interp(places, range(len(_STOPS)), channel) for channel in zip(*_STOPS, strict=True)]
-    colours: list[int] = np.rint(np.stack(channels, axis=1)).astype(int).ravel().tolist()
-    return colours
 
 
 def _example(path: Path, classes: Sequence[str] | None) -> Example:

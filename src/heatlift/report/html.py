@@ -23,9 +23,10 @@ from heatlift.report.plate import Plate
 from heatlift.report.settings import Entry, Section
 from heatlift.report.targets import file_target
 from heatlift.report.undesirable_pages import build_undesirable_page
-from heatlift.report.wording import clean, listing
+from heatlift.report.wording import listing
 from heatlift.run.record import read_record
 from heatlift.run.whole import whole
+from heatlift.wording import clean
 
 
 class AnyPage(Protocol):

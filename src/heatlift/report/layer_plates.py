@@ -12,7 +12,8 @@ from heatlift.report.known import Known, mapping
 from heatlift.report.plate import GroupRow, Groups, Plate, Role
 from heatlift.report.records import MethodSummary
 from heatlift.report.summary import Audit
-from heatlift.report.wording import clean, interval, value_text
+from heatlift.report.wording import interval, value_text
+from heatlift.wording import clean
 
 AUROCS: tuple[tuple[str, Role], ...] = (("without the label", "ink"), ("with the label", "hollow"))
 KINDS: tuple[tuple[str, Role], ...] = (("correct", "correct"), ("wrong", "wrong"))

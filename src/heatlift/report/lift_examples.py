@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heatlift.errors import HeatliftError
-from heatlift.report.heatmaps import SATURATED, class_name, diverging
+from heatlift.panel.colours import SATURATED
+from heatlift.report.heatmaps import diverging
 from heatlift.report.lift_outcomes import Outcome, read_scores
 from heatlift.report.pictures import Pixels, box, encoded, photograph, read_pixels, uri
 from heatlift.report.selection import evenly
-from heatlift.report.wording import clean, number
 from heatlift.run.originals import original_path
+from heatlift.wording import class_name, clean, number
 
 if TYPE_CHECKING:
     from heatlift.run.evolutions import Evolutions

@@ -10,7 +10,7 @@ from heatlift.report.marks import COLOUR
 from heatlift.report.plate import Cloud, Curves
 from heatlift.report.scales import tick
 from heatlift.report.svg import CORRECT, INK, MUTED, RULE, SMALL, WRONG, drawing
-from heatlift.report.wording import shorten
+from heatlift.wording import shorten
 
 WIDTH, HEIGHT = 460.0, 290.0
 LEFT, TOP, RIGHT, FOOT = 46.0, 54.0, 14.0, 46.0

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import ClassVar
 
 from heatlift.report.facts import change, fact
-from heatlift.report.heatmaps import class_name
 from heatlift.report.lift_examples import Evolution, read_evolutions
 from heatlift.report.lift_outcomes import read_outcomes
 from heatlift.report.lift_plates import lead_plates
@@ -18,7 +17,7 @@ from heatlift.report.plate import Plate
 from heatlift.report.settings import Entry, Section, sections
 from heatlift.report.summary import mapping
 from heatlift.report.tables import Table
-from heatlift.report.wording import clean
+from heatlift.wording import class_name, clean
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from heatlift.report.facts import second_network
 from heatlift.report.summary import Finished, Known, known_figure, mapping, read_summary
-from heatlift.report.wording import clean
 from heatlift.run.record import read_record
+from heatlift.wording import clean
 
 GROUPS = ("all", "correct", "wrong")
 """The images whose figures are given: all, and those predicted correctly and wrongly before."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from heatlift.report.heatmaps import class_name
 from heatlift.report.lift_outcomes import Outcome
 from heatlift.report.lift_summary import Lifted
 from heatlift.report.tables import Cell, Column, Row, Table, counted_cell
-from heatlift.report.wording import NOTHING, clean, count, number
+from heatlift.report.wording import count
+from heatlift.wording import NOTHING, class_name, clean, number
 
 MOST_MISSED = 30
 """Images that did not get there, in the page; the run's table has all."""

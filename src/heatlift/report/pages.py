@@ -19,7 +19,8 @@ from heatlift.report.risk_plates import side_risk
 from heatlift.report.settings import Entry, Section, explained, sections
 from heatlift.report.summary import Audit, Finished, MethodSummary, read_audit
 from heatlift.report.tables import Table, methods_table
-from heatlift.report.wording import bounds_text, clean, listing, shorten, value_text
+from heatlift.report.wording import bounds_text, listing, value_text
+from heatlift.wording import clean, shorten
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from heatlift.report import findings
 from heatlift.report.distributions import Box, Distribution, Kind, Scores, shared_axis
 from heatlift.report.plate import Boxes, BoxRow, DotRow, Dots, GroupRow, Hill, Hills, Plate
 from heatlift.report.summary import Audit, Known, MethodSummary
-from heatlift.report.wording import interval, number, span, value_text
+from heatlift.report.wording import interval, span, value_text
+from heatlift.wording import number
 
 MOST_ROWS = 40
 """Lines in one figure; a run with more shows the first heatmaps, and the table shows all."""

@@ -9,7 +9,8 @@ from heatlift.report.findings import name_of
 from heatlift.report.records import DESIGNS, Added, MethodSummary
 from heatlift.report.summary import SIGNALS, Audit
 from heatlift.report.tables import Cell, Column, Row, Table, cell, gain, p_cell, spoken
-from heatlift.report.wording import NOTHING, clean, number, value_text
+from heatlift.report.wording import value_text
+from heatlift.wording import NOTHING, clean, number
 
 FIGURES: Mapping[str, tuple[str, int]] = {
     "auroc": ("AUROC", 2),

@@ -8,7 +8,8 @@ from heatlift.report.findings import enough, name_of
 from heatlift.report.plate import Plate, RiskLine, Risks, Role
 from heatlift.report.records import MethodSummary
 from heatlift.report.summary import Audit
-from heatlift.report.wording import clean, count, listing
+from heatlift.report.wording import count, listing
+from heatlift.wording import clean
 
 CONFIDENCE, BEST = "confidence", "best possible"
 KEPT = 0.8

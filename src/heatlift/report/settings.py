@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from heatlift.report.summary import Audit, Finished
-from heatlift.report.wording import clean, count, shorten
+from heatlift.report.wording import count
+from heatlift.wording import clean, shorten
 
 LONGEST = 400
 """Characters of one setting; a list of a thousand class names is not for reading here."""

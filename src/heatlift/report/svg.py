@@ -21,7 +21,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from heatlift.report.wording import clean
+from heatlift.wording import clean
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from heatlift.report.known import Known
 from heatlift.report.records import Added, MethodSummary
 from heatlift.report.summary import Audit
-from heatlift.report.wording import NOTHING, bounds_text, clean, number, p_text, p_words, value_text
+from heatlift.report.wording import bounds_text, p_text, p_words, value_text
+from heatlift.wording import NOTHING, clean, number
 
 
 @dataclass(frozen=True)

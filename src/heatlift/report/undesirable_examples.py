@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heatlift.errors import HeatliftError
-from heatlift.report.heatmaps import class_name
 from heatlift.report.pictures import Pixels, encoded, photograph, read_pixels, size
 from heatlift.report.selection import evenly
 from heatlift.report.undesirable_outcomes import Outcome
 from heatlift.report.undesirable_overlays import THRESHOLD, overlays
 from heatlift.report.undesirable_summary import NAMES, factor_name
-from heatlift.report.wording import clean, number
 from heatlift.run.originals import original_path, perturbed_path
+from heatlift.wording import class_name, clean, number
 
 if TYPE_CHECKING:
     from heatlift.run.evolutions import Evolutions

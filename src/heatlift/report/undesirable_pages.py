@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import ClassVar
 
 from heatlift.report.facts import change, fact
-from heatlift.report.heatmaps import class_name
 from heatlift.report.pages import Failure, command, subject
 from heatlift.report.plate import Plate
 from heatlift.report.settings import Entry, Section, sections
@@ -23,7 +22,7 @@ from heatlift.report.undesirable_plates import (
 )
 from heatlift.report.undesirable_summary import FactorSummary, Undesirable, read_undesirable
 from heatlift.report.undesirable_tables import agreement_table, figures_table, paper_table, wrong_table
-from heatlift.report.wording import clean
+from heatlift.wording import class_name, clean
 
 REFERENCES = {
     "blur": "the same pixels of the blurred image",

@@ -9,8 +9,8 @@ from typing import Any
 
 from heatlift.report.facts import second_network
 from heatlift.report.summary import Finished, Known, known_figure, mapping, read_summary
-from heatlift.report.wording import clean
 from heatlift.run.record import read_record
+from heatlift.wording import clean
 
 NAMES: Mapping[str, str] = {"target": "F-TC", "non_target": "F-NTC", "none": "no factor"}
 """The factors as the paper calls them, in its order."""

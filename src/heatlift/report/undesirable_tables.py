@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from heatlift.report.heatmaps import class_name
 from heatlift.report.tables import Cell, Column, Row, Table, counted_cell
 from heatlift.report.undesirable_outcomes import Outcome
 from heatlift.report.undesirable_paper import PAPER, PAPER_PHI
 from heatlift.report.undesirable_summary import NAMES, FactorSummary, Undesirable, factor_name
-from heatlift.report.wording import NOTHING, bounds_text, clean, count, number, shorten, value_text
+from heatlift.report.wording import bounds_text, count, value_text
+from heatlift.wording import NOTHING, class_name, clean, number, shorten
 
 MOST_WRONG = 30
 """Wrong predictions in the page; the run's table has all."""

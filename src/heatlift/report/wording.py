@@ -2,35 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 from heatlift.report.known import Known
-
-NOTHING = "–"
-"""Printed where a figure could not be computed."""
-
-
-def clean(text: object) -> str:
-    """One line of printable characters: a newline, a control or a direction mark becomes a space.
-
-    >>> clean("two\\nlines")
-    'two lines'
-    """
-    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
-
-
-def shorten(text: object, length: int) -> str:
-    """The cleaned text, cut in the middle where it is longer than ``length``: both ends tell.
-
-    >>> shorten("captum:IntegratedGradients", 14)
-    'captum:In…ents'
-    """
-    words = clean(text)
-    if len(words) <= length:
-        return words
-    tail = (length - 1) // 3
-    return f"{words[: length - 1 - tail]}…{words[len(words) - tail :]}"
+from heatlift.wording import NOTHING, clean, fixed, number, places, shorten
 
 
 def brief(name: object, length: int) -> str:
@@ -47,32 +22,11 @@ def brief(name: object, length: int) -> str:
     return f"{base[: left - 1]}…{at}{layer}"
 
 
-def places(largest: float) -> int:
-    """Decimals that show a number of this size: three significant digits from 1 upwards, two below."""
-    if largest == 0 or not math.isfinite(largest):
-        return 2
-    power = math.floor(math.log10(largest))
-    return max(0, 2 - power) if power >= 0 else min(6, 1 - power)
-
-
-def number(value: float | None) -> str:
-    """A figure without its interval; very small ones in scientific notation.
-
-    >>> number(0.4321), number(-12.345), number(0.000012), number(None)
-    ('0.43', '−12.3', '1.2e−05', '–')
-    """
-    if value is None or not math.isfinite(value):
-        return NOTHING
-    if 0 < abs(value) < 1e-3:
-        return f"{value:.2g}".replace("-", "−")
-    return _fixed(value, places(abs(value)))
-
-
 def value_text(figure: Known | None, decimals: int | None = None) -> str:
     """The value alone, with as many decimals as its interval is printed with."""
     if figure is None:
         return NOTHING
-    return _fixed(figure.value, _decimals(figure) if decimals is None else decimals)
+    return fixed(figure.value, _decimals(figure) if decimals is None else decimals)
 
 
 def bounds_text(figure: Known | None, decimals: int | None = None) -> str:
@@ -80,7 +34,7 @@ def bounds_text(figure: Known | None, decimals: int | None = None) -> str:
     if figure is None or figure.low is None or figure.high is None:
         return ""
     shown = _decimals(figure) if decimals is None else decimals
-    return f"[{_fixed(figure.low, shown)}, {_fixed(figure.high, shown)}]"
+    return f"[{fixed(figure.low, shown)}, {fixed(figure.high, shown)}]"
 
 
 def interval(figure: Known | None, decimals: int | None = None) -> str:
@@ -140,8 +94,3 @@ def listing(words: Iterable[str]) -> str:
 
 def _decimals(figure: Known) -> int:
     return places(max(abs(part) for part in (figure.value, figure.low, figure.high) if part is not None))
-
-
-def _fixed(value: float, decimals: int) -> str:
-    text = f"{value:,.{decimals}f}"
-    return text.removeprefix("-") if float(text.replace(",", "")) == 0 else text.replace("-", "−")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
+from functools import wraps
 from importlib.resources import files
 from io import BytesIO
 from typing import Any
@@ -14,21 +16,23 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 import heatlift
 from heatlift.errors import HeatliftError, first_line
 from heatlift.panel.frames import encoded
-from heatlift.viewer.catalogue import Catalogue, Images
+from heatlift.viewer.catalogue import Catalogue
+from heatlift.viewer.confined import without_folder
 from heatlift.viewer.distribution import distribution, figure
 from heatlift.viewer.downloads import FORMS, download
 from heatlift.viewer.heatmaps import Masked
 from heatlift.viewer.image import details, keeper
+from heatlift.viewer.images import Images
 from heatlift.viewer.overview import overview
 from heatlift.viewer.query import ordered, parsed, selected
 from heatlift.viewer.rows import row
-from heatlift.viewer.thumbnails import Thumbnails
+from heatlift.wording import clean
 
 MOST = 500
 """Images in one answer."""
@@ -41,23 +45,22 @@ class Viewer:
 
     def __init__(self, catalogues: Sequence[Catalogue]) -> None:
         self.catalogues = catalogues
-        self.thumbnails = [Thumbnails(catalogue.folder) for catalogue in catalogues]
 
     def routes(self) -> list[Route]:
         """Every address that there is."""
-        image = "/api/runs/{run:int}/images/{id}"
-        return [
-            Route("/api/runs", self.runs),
-            Route("/api/runs/{run:int}/images", self.images),
-            Route("/api/runs/{run:int}/distribution", self.distribution),
-            Route(image, self.details),
-            Route(f"{image}/thumbnail", self.thumbnail),
-            Route(f"{image}/original", self.original),
-            Route(f"{image}/reference", self.reference),
-            Route(f"{image}/layers/{{layer:int}}/frames/{{frame:int}}", self.frame),
-            Route(f"{image}/layers/{{layer:int}}/download", self.download),
-            *_assets(),
-        ]
+        image = "/api/runs/{run}/images/{id}"
+        answers = {
+            "/api/runs": self.runs,
+            "/api/runs/{run}/images": self.images,
+            "/api/runs/{run}/distribution": self.distribution,
+            image: self.details,
+            f"{image}/thumbnail": self.thumbnail,
+            f"{image}/original": self.original,
+            f"{image}/reference": self.reference,
+            f"{image}/layers/{{layer}}/frames/{{frame}}": self.frame,
+            f"{image}/layers/{{layer}}/download": self.download,
+        }
+        return [*(Route(path, self._told(answer)) for path, answer in answers.items()), *_assets()]
 
     def runs(self, request: Request) -> Response:
         """All runs with their columns."""
@@ -66,15 +69,15 @@ class Viewer:
 
     def images(self, request: Request) -> Response:
         """Some of the images that filters leave, in an order."""
-        images = self._catalogue(request).images
-        thumbnails = self.thumbnails[request.path_params["run"]]
+        catalogue = self._catalogue(request)
+        images = catalogue.images
         asked = request.query_params
         chosen = selected(images, [parsed(text) for text in asked.getlist("where")])
         sort, descending = asked.get("sort", ""), asked.get("descending") in ("1", "true")
         positions = ordered(images, chosen, sort, descending)
         offset, limit = _natural(asked.get("offset"), 0), min(MOST, _natural(asked.get("limit"), 60))
         page = positions[offset : offset + limit].tolist()
-        rows = [row(images, position, sort, thumbnails) for position in page]
+        rows = [row(images, position, sort, catalogue.thumbnails) for position in page]
         return _json({"total": len(positions), "of": len(images), "offset": offset, "rows": rows})
 
     def distribution(self, request: Request) -> Response:
@@ -89,22 +92,21 @@ class Viewer:
         """One image, but for its pixels."""
         catalogue = self._catalogue(request)
         images, position = self._image(request, catalogue)
-        found, run = details(catalogue, images, position).as_json(), request.path_params["run"]
-        name = images.names[position].as_py()
+        found, name = details(catalogue, images, position).as_json(), images.name(position)
         elsewhere = {}
         for number, other in enumerate(self.catalogues):
             there = other.images
-            if number != run and name in there.positions:
+            if other is not catalogue and name in there.positions:
                 elsewhere[str(number)] = there.id(there.positions[name])
-        thumbnail = self.thumbnails[run].of(int(images.part[position]), name) is not None
-        return _json(found | {"run": run, "elsewhere": elsewhere, "thumbnail": thumbnail})
+        run = _natural(request.path_params["run"], 0)
+        problems = [without_folder(problem, catalogue.folder) for problem in found["problems"]]
+        return _json(found | {"run": run, "elsewhere": elsewhere, "problems": problems})
 
     def thumbnail(self, request: Request) -> Response:
         """A small picture."""
         catalogue = self._catalogue(request)
         images, position = self._image(request, catalogue)
-        thumbnails = self.thumbnails[request.path_params["run"]]
-        found = thumbnails.of(int(images.part[position]), images.names[position].as_py())
+        found = catalogue.thumbnails.of(int(images.part[position]), images.name(position))
         if found is None:
             raise HeatliftError("this run keeps no small picture of this image")
         return Response(found, media_type="image/webp")
@@ -125,7 +127,7 @@ class Viewer:
     def frame(self, request: Request) -> Response:
         """A heatmap of one step, as bytes."""
         catalogue, name = self._named(request)
-        layer, frame = (request.path_params[key] for key in ("layer", "frame"))
+        layer, frame = (_natural(request.path_params[key], 0) for key in ("layer", "frame"))
         keep = keeper(catalogue)
         multiplied = catalogue.kind == "lift" and catalogue.multiplies(name)
         found = encoded(keep.frame(name, layer, frame), 1.0 if multiplied else 0.0)
@@ -137,7 +139,7 @@ class Viewer:
         catalogue = self._catalogue(request)
         images, position = self._image(request, catalogue)
         asked = request.query_params
-        form, layer = asked.get("format", "png"), request.path_params["layer"]
+        form, layer = asked.get("format", "png"), _natural(request.path_params["layer"], 0)
         if form not in FORMS:
             raise HeatliftError(f"'{form[:20]}' is no form of a picture: ask for {', '.join(FORMS)}")
         frame = _natural(asked.get("frame"), 0)
@@ -148,7 +150,7 @@ class Viewer:
         )
 
     def _catalogue(self, request: Request) -> Catalogue:
-        number = request.path_params["run"]
+        number = _natural(request.path_params["run"], 0)
         if number >= len(self.catalogues):
             raise HeatliftError(f"no run {number}: {len(self.catalogues)} are open")
         found: Catalogue = self.catalogues[number]
@@ -161,19 +163,38 @@ class Viewer:
     def _named(self, request: Request) -> tuple[Catalogue, str]:
         catalogue = self._catalogue(request)
         images, position = self._image(request, catalogue)
-        return catalogue, str(images.names[position])
+        return catalogue, images.name(position)
+
+    def _told(self, answer: Callable[[Request], Response]) -> Callable[[Request], Response]:
+        """The same, where whatever goes wrong becomes one line."""
+
+        @wraps(answer)
+        def told(request: Request) -> Response:
+            try:
+                return answer(request)
+            except HeatliftError as error:
+                text, status = str(error), 404
+            except Exception as error:  # Starlette would answer, but have the server print where it was, too
+                text, status = f"this can't be shown: {type(error).__name__}, {first_line(error)}", 500
+                if os.environ.get("HEATLIFT_DEBUG"):
+                    raise
+            for catalogue in self.catalogues:
+                text = without_folder(text, catalogue.folder)
+            return _error(text, status)
+
+        return told
 
 
 def application(catalogues: Sequence[Catalogue]) -> Starlette:
     """The viewer of some runs, without its guard."""
-    handlers: dict[Any, Callable[[Request, Any], Response]] = {
-        HeatliftError: lambda request, error: _error(str(error), 404),
-        HTTPException: lambda request, error: _error(str(error.detail), error.status_code),
-        Exception: lambda request, error: _error(
-            f"this can't be shown: {type(error).__name__}, {first_line(error)}", 500
-        ),
-    }
-    return Starlette(routes=Viewer(catalogues).routes(), exception_handlers=handlers)
+
+    def unknown(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return _error(error.detail, error.status_code)
+
+    found = Starlette(routes=Viewer(catalogues).routes(), exception_handlers={HTTPException: unknown})
+    found.router.redirect_slashes = False
+    return found
 
 
 def _assets() -> list[Route]:
@@ -202,7 +223,9 @@ def _json(content: Any) -> Response:
 
 
 def _error(text: str, status: int) -> Response:
-    return JSONResponse({"error": " ".join(text.split())}, status)
+    found = _json({"error": clean(text)})
+    found.status_code = status
+    return found
 
 
 def _png(pixels: NDArray[np.uint8]) -> Response:

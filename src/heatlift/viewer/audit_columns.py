@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from heatlift.run.columns import pair_name
 from heatlift.types import OK
 from heatlift.viewer.columns import Choice, Codes, Column, Heading, Numbers, Values, classes_chosen
-from heatlift.viewer.image_columns import classes_of, correctness, floats, outcome
+from heatlift.viewer.image_columns import aligned, classes_of, correctness, distinct, floats, outcome
 
 TABLES: Mapping[str, list[str]] = {
     "predictions": [
@@ -56,7 +56,7 @@ def audit_columns(
     tables: Mapping[str, pa.Table], images: pa.Array, names: Sequence[str] | None
 ) -> dict[str, Column]:
     """By key, the columns of some images, in their order."""
-    predictions = tables["predictions"]
+    predictions = aligned(tables["predictions"], images)
     label, predicted = classes_of(predictions["label"]), classes_of(predictions["predicted"])
     found: dict[str, Column] = {
         "correct": correctness(label, predicted),
@@ -75,20 +75,21 @@ def audit_columns(
 
 def _pairs(table: pa.Table, images: pa.Array, label: Any, predicted: Any) -> list[dict[str, Any]]:
     """Each heatmap under each operation at each scale, in the order in which the table first has them."""
-    place = pc.index_in(table["image"], value_set=images).to_numpy()
-    ok = pc.fill_null(pc.equal(table["status"], OK), False).to_numpy() & np.isfinite(place)
+    place, ok = _usable(table, images)
     scale = pc.fill_null(table["scale"], 1.0)
     keys = pc.binary_join_element_wise(
         table["method"], table["operation"], pc.cast(scale, pa.string()), "\n"
     ).combine_chunks()
-    distinct = pc.unique(keys)
-    which = pc.index_in(keys, value_set=distinct).to_numpy()
+    pairs = distinct(keys)
+    which = pc.fill_null(pc.index_in(keys, value_set=pairs), len(pairs)).to_numpy()
+    rows_by_pair = np.argsort(which, kind="stable")
+    ends = np.searchsorted(which[rows_by_pair], np.arange(len(pairs) + 1))
     values = {key: floats(table[key]) for key in (*FIGURES, "predicted_after")}
     found = []
-    for code in range(len(distinct)):
-        all_rows = np.flatnonzero(which == code)
+    for code in range(len(pairs)):
+        all_rows = rows_by_pair[ends[code] : ends[code + 1]]
         rows = all_rows[ok[all_rows]]
-        places = place[rows].astype(np.int64)
+        places = place[rows]
         first = int(all_rows[0])
         method, operation = (str(table[key][first].as_py()) for key in ("method", "operation"))
         name = pair_name(method, operation, float(scale[first].as_py()))
@@ -108,6 +109,13 @@ def _pairs(table: pa.Table, images: pa.Array, label: Any, predicted: Any) -> lis
         control = bool(table["control"][first].as_py())
         found.append({"name": name, "control": control, "figures": figures, "columns": columns})
     return found
+
+
+def _usable(table: pa.Table, images: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Of each row the position of its image, and whether the row counts."""
+    place = np.asarray(pc.fill_null(pc.index_in(table["image"], value_set=images), -1).to_numpy(), np.int64)
+    ok = pc.fill_null(pc.equal(table["status"], OK), False).to_numpy()
+    return place, ok & (place >= 0)
 
 
 def _became(label: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64], after: Values) -> Codes:
@@ -135,14 +143,13 @@ def _helped(pairs: Sequence[Mapping[str, Any]], label: npt.NDArray[np.int64]) ->
 
 
 def _indicators(table: pa.Table, images: pa.Array) -> dict[str, Column]:
-    place = pc.index_in(table["image"], value_set=images).to_numpy()
-    ok = pc.fill_null(pc.equal(table["status"], OK), False).to_numpy() & np.isfinite(place)
+    place, ok = _usable(table, images)
     values = floats(table["value"])
     found: dict[str, Column] = {}
-    for name in pc.unique(table["indicator"]).to_pylist():
-        rows = ok & pc.equal(table["indicator"], name).to_numpy()
+    for name in distinct(table["indicator"]).to_pylist():
+        rows = ok & pc.fill_null(pc.equal(table["indicator"], name), False).to_numpy()
         column = np.full(len(images), np.nan)
-        column[place[rows].astype(np.int64)] = values[rows]
+        column[place[rows]] = values[rows]
         heading = Heading(f"indicator:{name}", name, "higher: probably correct", group="indicators")
         found[heading.key] = Numbers(heading, column)
     return found

@@ -1,28 +1,29 @@
-"""A run's images as the viewer knows them: read part by part in the background, and again while it grows."""
+"""A run as the viewer knows it: read part by part in the background, and again while it grows."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from heatlift.errors import HeatliftError, first_line
 from heatlift.json_object import read_json
 from heatlift.run.record import read_record
-from heatlift.run.tables import NEWER, SCHEMAS, part_path, parts, read_part
+from heatlift.run.tables import NEWER, part_path
+from heatlift.viewer import parts
 from heatlift.viewer.audit_columns import TABLES as AUDIT_TABLES
 from heatlift.viewer.audit_columns import audit_columns
-from heatlift.viewer.columns import Choice, Column, joined
-from heatlift.viewer.confined import confined
-from heatlift.viewer.keeping import keeping, kept_images
+from heatlift.viewer.columns import Choice, Column, class_names
+from heatlift.viewer.confined import LARGEST_TEXT, confined, stamp, without_folder
+from heatlift.viewer.images import NONE, Images
+from heatlift.viewer.keeping import keeping, kept_images, store
 from heatlift.viewer.optimised_columns import LIFT_TABLES, MASK_TABLES, lift_columns, mask_columns
+from heatlift.viewer.thumbnails import Thumbnails
 
 Read = Callable[[Mapping[str, pa.Table], pa.Array, Sequence[str] | None], dict[str, Column]]
 
@@ -40,58 +41,6 @@ PAUSE = 1.0
 """Seconds between looks at a run that is still being written."""
 
 
-@dataclass(frozen=True)
-class Images:
-    """Images of a run in its order, as one state of what has been read.
-
-    Attributes:
-        part: the part of each image, and ``place`` where it is in it: together its id, which stays.
-        names: (n,) strings.
-        columns: by key.
-        places: position of each name.
-    """
-
-    part: npt.NDArray[np.int64]
-    place: npt.NDArray[np.int64]
-    names: pa.Array
-    columns: Mapping[str, Column]
-    positions: Mapping[str, int] = field(repr=False)
-
-    def __len__(self) -> int:
-        """How many there are."""
-        return len(self.names)
-
-    def id(self, position: int) -> str:
-        """How an image is addressed: it has no part in its name or path."""
-        return f"{self.part[position]}.{self.place[position]}"
-
-    def position(self, identity: str) -> int:
-        """Where an image is, by its id.
-
-        Raises:
-            HeatliftError: no such image.
-        """
-        part, _, place = identity.partition(".")
-        if part.isdecimal() and place.isdecimal() and len(identity) < 20:
-            found = np.flatnonzero((self.part == int(part)) & (self.place == int(place)))
-            if len(found):
-                return int(found[0])
-        raise HeatliftError("no such image in this run: it may not have been read yet")
-
-
-NONE = Images(np.zeros(0, np.int64), np.zeros(0, np.int64), pa.array([], pa.string()), {}, {})
-
-
-@dataclass(frozen=True)
-class _Block:
-    """What some parts hold."""
-
-    part: npt.NDArray[np.int64]
-    place: npt.NDArray[np.int64]
-    names: pa.Array
-    columns: Mapping[str, Column]
-
-
 class Catalogue:
     """One run, open for looking.
 
@@ -100,7 +49,9 @@ class Catalogue:
         record: ``run.json``.
         summary: ``summary.json``; None until the run is finished.
         images: what has been read so far; replaced as a whole when there is more.
-        problems: what could not be read, by file.
+        thumbnails: the small pictures.
+        problems: what could not be read, by what it is about.
+        progress: parts read and all of them, while they are read; else None.
 
     Raises:
         HeatliftError: not the folder of a run, or of a kind that is not known.
@@ -108,19 +59,20 @@ class Catalogue:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.record = read_record(confined(folder, folder / "run.json").parent)
+        self.record = self._read_record()
         self.kind = str(self.record.get("kind") or "audit")
         if self.kind not in KINDS:
             raise HeatliftError(f"{folder} is a run of another kind, '{self.kind}'")
         self.tables, self._columns = KINDS[self.kind]
-        self.classes = class_names(self.record)
+        self.classes = class_names(self.section("model").get("classes"))
         self.summary: dict[str, Any] | None = None
         self.images = NONE
+        self.thumbnails = Thumbnails(folder)
         self.problems: dict[str, str] = {}
         self.progress: tuple[int, int] | None = (0, 1)
-        self._blocks: list[_Block] = []
         self._done: set[int] = set()
         self._torn: dict[int, object] = {}
+        self._kept: object = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -129,10 +81,15 @@ class Catalogue:
         """Whether the run says that it is."""
         return self.record.get("status") == "finished"
 
+    def section(self, name: str) -> Mapping[str, Any]:
+        """What ``run.json`` says about something; nothing where it is missing or damaged."""
+        found = self.record.get(name)
+        return found if isinstance(found, dict) else {}
+
     def multiplies(self, name: str) -> bool:
         """Whether an image's heatmap is multiplied with it."""
-        operation = self.images.columns.get("operation")
-        position = self.images.positions.get(name)
+        images = self.images
+        operation, position = images.columns.get("operation"), images.positions.get(name)
         return (
             isinstance(operation, Choice) and position is not None and operation.title(position) == "multiply"
         )
@@ -144,156 +101,127 @@ class Catalogue:
 
     def watch(self) -> None:
         """Begin to read in the background, until `close`."""
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread = threading.Thread(target=self._watch, name=f"reads {self.folder}", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Stop reading."""
         self._stop.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(PAUSE)  # of a slow disk's file is not waited for
 
     def _watch(self) -> None:
         """Read until the run is finished, and look again whenever it is gone on with."""
-        stamp: object = None
+        seen: object = None
         while not self._stop.is_set():
-            now = _stamp(self.folder / "run.json")
-            if now != stamp or not self.finished:
-                stamp = now
+            now = stamp(self.folder / "run.json")
+            if now != seen or not self.finished:
+                if now != seen:
+                    self._kept = None
+                seen = now
                 try:
                     self._refresh()
+                    self.problems.pop("run", None)
                 except Exception as error:  # a page that goes on with what it has beats a thread that died
                     self.problems["run"] = f"can't be read any further: {first_line(error)}"
                 self.progress = None
             self._stop.wait(PAUSE)
 
     def _refresh(self) -> None:
-        try:
-            self.record = read_record(confined(self.folder, self.folder / "run.json").parent)
-            self.problems.pop("run.json", None)
-        except HeatliftError as error:
-            self.problems["run.json"] = str(error)
-        self._read_summary()
+        self._tried("run.json", lambda: setattr(self, "record", self._read_record()))
+        self._tried("summary.json", self._read_summary)
         needed = [table for table in self.tables if table not in NEWER]
-        there = set.intersection(*(parts(self.folder, table) for table in needed))
+        there = set.intersection(*(parts.numbers(self.folder, table) for table in needed))
         stamps = {part: self._stamps(part) for part in there - self._done}
-        new = sorted(part for part, stamp in stamps.items() if self._torn.get(part) != stamp)
+        new = sorted(part for part, now in stamps.items() if self._torn.get(part) != now)
         later = [new[start : start + TOGETHER] for start in range(FIRST, len(new), TOGETHER)]
         for group in filter(None, [new[:FIRST], *later]):
+            self.progress = (len(self._done), len(there))
+            self._read(group, stamps)
             if self._stop.is_set():
                 return
-            if not self.finished or len(self._done) < len(there):
-                self.progress = (len(self._done), len(there))
-            self._read(group, stamps)
-        if not new and len(self.images):
-            self._mark_kept()
+            if group[0] == new[0]:
+                self._mark_kept()
+        self._mark_kept()
 
     def _stamps(self, part: int) -> object:
-        return [_stamp(part_path(self.folder, table, part)) for table in self.tables]
+        return [stamp(part_path(self.folder, table, part)) for table in self.tables]
 
     def _read(self, group: Sequence[int], stamps: Mapping[int, object]) -> None:
-        read: list[tuple[int, dict[str, pa.Table]]] = []
+        """Take over what some parts hold; those that are damaged are left out until they change."""
+        read: dict[int, Mapping[str, pa.Table]] = {}
         for part in group:
+            if self._stop.is_set():
+                return
             try:
-                read.append((part, self._part(part)))
-                for table in self.tables:
-                    self.problems.pop(self._named(table, part), None)
-            except HeatliftError:
-                self._torn[part] = stamps[part]
-        if read:
-            try:
-                self._add(read)
-            except (pa.ArrowException, ValueError, LookupError, TypeError) as error:
-                # Of parts that can't be put together each is tried alone, so that only the bad ones are lost.
-                if len(read) > 1:
-                    for part, _ in read:
-                        self._read([part], stamps)
-                    return
-                self._torn[read[0][0]] = stamps[read[0][0]]
-                self.problems[f"part {read[0][0]}"] = f"part {read[0][0]} is left out: {first_line(error)}"
-
-    def _part(self, part: int) -> dict[str, pa.Table]:
-        found = {}
-        for table, names in self.tables.items():
-            path = part_path(self.folder, table, part)
-            try:
-                if table in NEWER and not path.exists():
-                    raise FileNotFoundError
-                found[table] = read_part(confined(self.folder, path), table, names)
-            except FileNotFoundError:
-                found[table] = SCHEMAS[table].empty_table().select(names)
+                read[part] = {
+                    table: parts.read_part(self.folder, table, part, names)
+                    for table, names in self.tables.items()
+                }
             except HeatliftError as error:
-                self.problems[self._named(table, part)] = str(error)
-                raise
-        return found
+                self._torn[part], self.problems[f"part {part}"] = stamps[part], str(error)
+        try:
+            if read:
+                self._add(read)
+        except Exception as error:  # tables that are sound can still contradict one another in many ways
+            if len(read) > 1:  # each is tried alone, so that only the bad ones are lost
+                for part in read:
+                    self._read([part], stamps)
+                return
+            for part in read:
+                self._torn[part] = stamps[part]
+                self.problems[f"part {part}"] = f"part {part} is left out: {first_line(error)}"
 
-    def _named(self, table: str, part: int) -> str:
-        return str(part_path(self.folder, table, part).relative_to(self.folder))
-
-    def _add(self, read: Sequence[tuple[int, dict[str, pa.Table]]]) -> None:
-        tables = {name: pa.concat_tables([found[name] for _, found in read]) for name in self.tables}
+    def _add(self, read: Mapping[int, Mapping[str, pa.Table]]) -> None:
         first = next(iter(self.tables))
-        names = [pc.unique(found[first]["image"].drop_null().combine_chunks()) for _, found in read]
+        names = [pc.unique(found[first]["image"].drop_null().combine_chunks()) for found in read.values()]
         lengths = [len(each) for each in names]
         images = pa.concat_arrays(names)
-        # Images are taken to be in one part only; of one that is in several the first counts.
-        images = pc.unique(images)
-        part = np.repeat([part for part, _ in read], lengths)
-        place = np.concatenate([np.arange(length) for length in lengths])
-        if len(images) != len(part):
+        fresh = np.array([name not in self.images.positions for name in images.to_pylist()], bool)
+        twice = len(pc.unique(images)) < len(images) or not fresh.all()
+        if twice and len(read) > 1:
             raise ValueError("an image is in more than one part")
-        block = _Block(part, place, images, self._columns(tables, images, self.classes))
-        self._blocks.append(block)
-        self._blocks = [self._joined(self._blocks)]
-        self._done.update(part for part, _ in read)
-        self._publish()
-
-    def _joined(self, blocks: Sequence[_Block]) -> _Block:
-        lengths = [len(block.names) for block in blocks]
-        columns = joined([block.columns for block in blocks], lengths)
-        return _Block(
-            np.concatenate([block.part for block in blocks]),
-            np.concatenate([block.place for block in blocks]),
-            pa.concat_arrays([block.names for block in blocks]),
-            columns,
-        )
-
-    def _publish(self) -> None:
-        (block,) = self._blocks
-        positions = {name: position for position, name in enumerate(block.names.to_pylist())}
-        self.images = Images(block.part, block.place, block.names, block.columns, positions)
-        self._mark_kept()
+        part = np.repeat(np.array(list(read), np.int64), lengths)[fresh]
+        place = np.concatenate([np.arange(length) for length in lengths])[fresh]
+        images = images.filter(pa.array(fresh))
+        tables = {name: pa.concat_tables([found[name] for found in read.values()]) for name in self.tables}
+        columns = self._columns(tables, images, self.classes)
+        positions = {name: position for position, name in enumerate(images.to_pylist())}
+        self.images = self.images.extended(Images(part, place, images, columns, positions))
+        for number in read:
+            self.problems.pop(f"part {number}", None)
+            if twice:
+                others = int((~fresh).sum())
+                self.problems[f"part {number}"] = f"part {number}: {others} of its images are in another part"
+        self._done.update(read)
 
     def _mark_kept(self) -> None:
         """Note which images have heatmaps to look at; those of an audit come at its end."""
-        images = self.images
+        images, now = self.images, [stamp(store(self.folder, self.kind)), len(self.images)]
+        if now == self._kept or not len(images):
+            return
         kept, damaged = kept_images(self.folder, self.kind, images.names.to_pylist())
-        self.problems = {key: text for key, text in self.problems.items() if not key.startswith("examples/")}
-        self.problems |= damaged
-        columns = {**images.columns, "kept": keeping(kept)}
-        self.images = Images(images.part, images.place, images.names, columns, images.positions)
+        sound = {key: text for key, text in self.problems.items() if not key.startswith("examples/")}
+        self.problems = sound | dict(damaged)
+        self.images, self._kept = images.with_column(keeping(kept)), now
+
+    def _tried(self, name: str, read: Callable[[], None]) -> None:
+        try:
+            read()
+        except HeatliftError as error:
+            self.problems[name] = without_folder(first_line(error), self.folder)
+        except RecursionError as error:
+            self.problems[name] = f"{name} is damaged: {first_line(error)}"
+        else:
+            self.problems.pop(name, None)
+
+    def _read_record(self) -> dict[str, Any]:
+        try:
+            return read_record(confined(self.folder, self.folder / "run.json", LARGEST_TEXT).parent)
+        except RecursionError as error:
+            raise HeatliftError(f"{self.folder / 'run.json'} is damaged: {first_line(error)}") from error
 
     def _read_summary(self) -> None:
         path = self.folder / "summary.json"
-        if not path.exists():
-            return
-        try:
-            self.summary = read_json(confined(self.folder, path))
-            self.problems.pop("summary.json", None)
-        except HeatliftError as error:
-            self.problems["summary.json"] = str(error)
-
-
-def class_names(record: Mapping[str, Any]) -> Sequence[str] | None:
-    """The names of the network's outputs, where the run knows them."""
-    model = record.get("model")
-    names = model.get("classes") if isinstance(model, dict) else None
-    return [str(name) for name in names] if isinstance(names, list) else None
-
-
-def _stamp(path: Path) -> object:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size
+        if path.exists():
+            self.summary = read_json(confined(self.folder, path, LARGEST_TEXT))

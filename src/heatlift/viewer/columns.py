@@ -9,8 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from heatlift.report.heatmaps import class_name
-from heatlift.report.wording import clean
+from heatlift.wording import class_name, clean, number
 
 Values: TypeAlias = npt.NDArray[np.float64]
 Codes: TypeAlias = npt.NDArray[np.int32]
@@ -78,6 +77,38 @@ class Choice:
 
 Column: TypeAlias = "Numbers | Choice"
 
+WHOLE = ("steps",)
+"""Figures that are counts."""
+
+
+def keyed(group: str, name: str) -> str:
+    """The key of a column of a group; of none, its name."""
+    return f"{group}:{name}" if group else name
+
+
+def figure_text(key: str, value: float | None) -> str:
+    """A column's value as it is displayed."""
+    whole = key.rpartition(":")[2] in WHOLE and value is not None and np.isfinite(value)
+    return f"{value:,.0f}" if whole else number(value)
+
+
+def class_names(given: object) -> Sequence[str] | None:
+    """The names of the network's outputs as they are displayed, where the run knows them."""
+    if not isinstance(given, list):
+        return None
+    names = [str(name) for name in given]
+    return [class_name(index, names) for index in range(len(names))]
+
+
+def named(index: int, names: Sequence[str] | None) -> str:
+    """What a class is called, by names that `class_names` made."""
+    return names[index] if names is not None and 0 <= index < len(names) else class_name(index, None)
+
+
+def finite(value: object) -> float | None:
+    """A number of a JSON file; None where it is anything else, or too large."""
+    return float(value) if isinstance(value, int | float) and abs(value) < 1e300 else None
+
 
 def chosen(heading: Heading, words: Sequence[str | None]) -> Choice:
     """A choice from a word for each image, None where there is none; values in their first order."""
@@ -93,7 +124,7 @@ def classes_chosen(heading: Heading, indices: npt.NDArray[np.int64], names: Sequ
     none = int((known < 0).sum())
     codes = np.where(indices < 0, MISSING, places - none).astype(np.int32)
     values = tuple(str(index) for index in known[none:].tolist())
-    return Choice(heading, codes, values, tuple(class_name(int(value), names) for value in values))
+    return Choice(heading, codes, values, tuple(named(int(value), names) for value in values))
 
 
 def joined(columns: Sequence[Mapping[str, Column] | None], lengths: Sequence[int]) -> dict[str, Column]:

@@ -9,15 +9,19 @@ import numpy as np
 import numpy.typing as npt
 
 from heatlift.errors import HeatliftError
-from heatlift.report.wording import number
 from heatlift.run.columns import pair_name
-from heatlift.viewer.catalogue import Catalogue, Images
-from heatlift.viewer.columns import Choice, Heading, Numbers
+from heatlift.viewer.catalogue import Catalogue
+from heatlift.viewer.columns import Choice, Heading, Numbers, finite
+from heatlift.viewer.images import Images
+from heatlift.wording import number
 
 TAIL = 0.5
 """Per cent of the values on each side that the outermost bins take in, however far out they are."""
 
 MOST_BINS = 200
+
+LARGEST = 1e300
+"""Values beyond are counted there: how far they are apart could not be computed."""
 
 
 def distribution(images: Images, chosen: npt.NDArray[np.bool_], key: str, bins: int) -> dict[str, Any]:
@@ -26,13 +30,13 @@ def distribution(images: Images, chosen: npt.NDArray[np.bool_], key: str, bins: 
     Raises:
         HeatliftError: the column has no numbers.
     """
-    column = images.columns.get(key)
+    column = images.column(key)
     if not isinstance(column, Numbers):
         raise HeatliftError("no such column with numbers in this run")
     if not 1 <= bins <= MOST_BINS:
         raise HeatliftError(f"{bins} bins: give 1 to {MOST_BINS}")
     known = chosen & ~np.isnan(column.values)
-    values = column.values[known]
+    values = column.values[known].clip(-LARGEST, LARGEST)
     heading = column.heading
     found = {
         "column": key,
@@ -84,16 +88,25 @@ def worthwhile(catalogue: Catalogue) -> list[str]:
 
 def figure(catalogue: Catalogue, heading: Heading) -> str | None:
     """What the run's summary says of a score in one figure: how well it tells right from wrong."""
-    summary: Mapping[str, Any] = catalogue.summary or {}
-    key = heading.key.rpartition(":")[2]
-    found: Any = None
-    if catalogue.kind == "audit" and heading.method:
-        name = {"co_predicted": "auroc_label_free", "co_label": "auroc_label"}.get(key)
-        for one in summary.get("methods") or ():
-            if name and pair_name(one["method"], one["operation"], one.get("scale") or 1) == heading.group:
-                found = one.get(name)
-    elif catalogue.kind == "audit":
-        found = (summary.get("baselines") or {}).get(heading.key, {}).get("auroc")
-    if not isinstance(found, dict) or found.get("value") is None:
+    if catalogue.kind != "audit":
         return None
-    return f"AUROC {number(found['value'])} [{number(found.get('low'))}, {number(found.get('high'))}]"
+    summary: Mapping[str, Any] = catalogue.summary or {}
+    try:
+        found = _of_pair(summary, heading) if heading.method else summary["baselines"][heading.key]["auroc"]
+        value, low, high = (finite(found.get(key)) for key in ("value", "low", "high"))
+    except (
+        LookupError,
+        TypeError,
+        AttributeError,
+        ValueError,
+    ):  # not as audits write it
+        return None
+    return None if value is None else f"AUROC {number(value)} [{number(low)}, {number(high)}]"
+
+
+def _of_pair(summary: Mapping[str, Any], heading: Heading) -> Any:
+    name = {"co_predicted": "auroc_label_free", "co_label": "auroc_label"}[heading.key.rpartition(":")[2]]
+    for one in summary["methods"]:
+        if pair_name(one["method"], one["operation"], one.get("scale") or 1) == heading.group:
+            return one[name]
+    return None

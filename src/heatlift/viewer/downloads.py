@@ -6,11 +6,12 @@ import numpy as np
 
 from heatlift.errors import HeatliftError
 from heatlift.panel.details import Layer
-from heatlift.report.wording import clean, number
-from heatlift.viewer.catalogue import Catalogue, Images
+from heatlift.viewer.catalogue import Catalogue
 from heatlift.viewer.heatmaps import Masked
 from heatlift.viewer.image import details, keeper
+from heatlift.viewer.images import Images
 from heatlift.viewer.pictures import MOST_FRAMES, View, animation, picture
+from heatlift.wording import clean, number
 
 FORMS = {"png": "image/png", "gif": "image/gif", "webp": "image/webp"}
 
@@ -23,7 +24,7 @@ def download(
     Raises:
         HeatliftError: there is no such heatmap or frame, or it is damaged.
     """
-    found, keep, name = details(catalogue, images, position), keeper(catalogue), str(images.names[position])
+    found, keep, name = details(catalogue, images, position), keeper(catalogue), images.name(position)
     if layer >= len(found.layers):
         raise HeatliftError("no such heatmap of this image")
     one = found.layers[layer]

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 import socket
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COOKIE = "heatlift-token"
@@ -77,17 +79,17 @@ class Guard:
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
-        if len(hosts) != 1 or not self.known(hostname(hosts[0])):
+        if len(hosts) != 1 or not self.known(hostname(hosts[0])):  # two are read differently by everybody
             return _refused("this address is not one that the viewer was started for", 421)
         if scope["method"] not in ("GET", "HEAD"):
-            return _refused("the viewer only shows: GET and HEAD", 405)
+            return _refused("the viewer only shows: GET and HEAD", 405, {"Allow": "GET, HEAD"})
         if self.token is None:
             return None
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         for name, value in query:
             if name == "token" and _same(value, self.token):
                 return self._entered(scope, [pair for pair in query if pair[0] != "token"])
-        if _same(_cookie(headers.get("cookie", "")), self.token):
+        if _same(self._cookie(headers.get("cookie", "")), self.token):
             return None
         if _same(headers.get("authorization", ""), f"Bearer {self.token}"):
             return None
@@ -98,8 +100,20 @@ class Guard:
         # From the path alone: a name of another host in it must not become the target.
         path = "/" + scope["path"].lstrip("/\\")
         response = RedirectResponse(path + (f"?{urlencode(query)}" if query else ""), 303)
-        response.set_cookie(COOKIE, str(self.token), httponly=True, samesite="strict")
+        # Not "strict": a link to a view that somebody sent would then be refused.
+        response.set_cookie(self._cookie_name(), str(self.token), httponly=True, samesite="lax")
         return response
+
+    def _cookie_name(self) -> str:
+        """Of this token alone: browsers share cookies among all ports of a host, where others may listen."""
+        return f"{COOKIE}-{sha256(str(self.token).encode()).hexdigest()[:8]}"
+
+    def _cookie(self, header: str) -> str:
+        try:
+            found = SimpleCookie(header).get(self._cookie_name())
+        except CookieError:
+            return ""
+        return found.value if found else ""
 
 
 def hosts_of(address: str) -> Callable[[str], bool]:
@@ -115,12 +129,10 @@ def hosts_of(address: str) -> Callable[[str], bool]:
 
 
 def hostname(host: str) -> str:
-    """A Host header's name, without the port: ``[::1]:80`` -> ``::1``."""
+    """A Host header's name, without the port: ``[::1]:80`` -> ``::1``; nothing for what is no such header."""
     host = host.strip().lower()
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    name, _, port = host.rpartition(":")
-    return name if name and port.isdecimal() else host
+    found = re.fullmatch(r"(?:\[([0-9a-f:.]+)\]|([^:\[\]]+))(?::[0-9]+)?", host)
+    return found[1] or found[2] if found else ""
 
 
 def _numeric(name: str) -> bool:
@@ -135,15 +147,5 @@ def _same(given: str, expected: str) -> bool:
     return hmac.compare_digest(given.encode(), expected.encode())
 
 
-def _cookie(header: str) -> str:
-    try:
-        found = SimpleCookie(header).get(COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found else ""
-
-
-def _refused(why: str, status: int) -> Response:
-    if status == 421:
-        return PlainTextResponse(f"{why}\n", status)
-    return JSONResponse({"error": why}, status)
+def _refused(why: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    return JSONResponse({"error": why}, status, headers)

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from heatlift.errors import HeatliftError, first_line
-from heatlift.run.evolutions import Evolutions
 from heatlift.run.originals import original_path, reference_path
-from heatlift.viewer.confined import confined
+from heatlift.viewer.confined import confined_folder, stamp, without_folder
 from heatlift.viewer.keeping import FACTORS, examples, unpacked
+from heatlift.viewer.kept_pictures import LARGEST_SIDE, Pixels, read_picture
 
-LARGEST_SIDE = 4096
-"""Pixels; no network that a run is about sees more."""
+if TYPE_CHECKING:
+    from heatlift.run.evolutions import Evolutions  # loads zarr, which audits do without
+
+NO_LAYER = "no such heatmap of this image"
 
 Floats = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -32,20 +34,22 @@ class Kept:
         title: its name.
         steps: of each frame; None for one without steps.
         own: place of the frame that is the result.
+        problem: why it can't be shown.
     """
 
     title: str
-    steps: Sequence[int | None]
-    own: int
+    steps: Sequence[int | None] = (None,)
+    own: int = 0
+    problem: str | None = None
 
 
 class Lifted:
     """What a lift run keeps."""
 
     def __init__(self, run: Path) -> None:
-        self.run, self._evolutions = run, Evolutions(run)
+        self.run, self._evolutions = run, _evolutions(run)
 
-    def layers(self, image: str) -> list[Kept | HeatliftError]:
+    def layers(self, image: str) -> list[Kept]:
         """One heatmap, where it was kept."""
         return _layers(self._evolutions, self.run, {image: "heatmap"})
 
@@ -55,6 +59,8 @@ class Lifted:
         Raises:
             HeatliftError: there is none, or it is damaged.
         """
+        if layer:
+            raise HeatliftError(NO_LAYER)
         return _frame(self._evolutions, self.run, image, frame)
 
     def original(self, image: str) -> Pixels:
@@ -63,16 +69,16 @@ class Lifted:
         Raises:
             HeatliftError: there is none, or it is damaged.
         """
-        return _picture(self.run, original_path(self.run, image))
+        return read_picture(self.run, original_path(self.run, image))
 
 
 class Masked:
     """What an undesirable-pixels run keeps."""
 
     def __init__(self, run: Path) -> None:
-        self.run, self._evolutions = run, Evolutions(run)
+        self.run, self._evolutions = run, _evolutions(run)
 
-    def layers(self, image: str) -> list[Kept | HeatliftError]:
+    def layers(self, image: str) -> list[Kept]:
         """A mask for each factor of which one was kept; ``1 - M'``, what is taken away."""
         return _layers(self._evolutions, self.run, {f"{factor}/{image}": factor for factor in FACTORS})
 
@@ -87,12 +93,12 @@ class Masked:
             name for name, is_there in zip(names, self._evolutions.among(names), strict=True) if is_there
         ]
         if layer >= len(there):
-            raise HeatliftError("no such heatmap of this image")
+            raise HeatliftError(NO_LAYER)
         return _frame(self._evolutions, self.run, there[layer], frame)
 
     def original(self, image: str) -> Pixels:
         """As of `Lifted`."""
-        return _picture(self.run, original_path(self.run, image))
+        return read_picture(self.run, original_path(self.run, image))
 
     def reference(self, image: str) -> Pixels:
         """What takes a pixel's place where the mask takes it away, (h, w, 3).
@@ -100,7 +106,7 @@ class Masked:
         Raises:
             HeatliftError: there is none, or it is damaged.
         """
-        return _picture(self.run, reference_path(self.run, image))
+        return read_picture(self.run, reference_path(self.run, image))
 
 
 class Explained:
@@ -109,16 +115,14 @@ class Explained:
     def __init__(self, run: Path) -> None:
         self.run = run
 
-    def layers(self, image: str) -> list[Kept | HeatliftError]:
+    def layers(self, image: str) -> list[Kept]:
         """A heatmap of each method and control."""
-        file = examples(self.run)[0].get(image)
-        if file is None:
+        if image not in examples(self.run)[0]:
             return []
         try:
-            _, _, methods = _example(file, file.stat().st_mtime_ns)
-        except (HeatliftError, OSError) as error:
-            return [HeatliftError(first_line(error))]
-        return [Kept(method, [None], 0) for method in methods]
+            return [Kept(method) for method in self._read(image).methods]
+        except HeatliftError as error:
+            return [Kept("heatmaps", problem=str(error))]
 
     def frame(self, image: str, layer: int, frame: int) -> Floats:
         """A heatmap (3, h, w) in its own unit.
@@ -126,76 +130,115 @@ class Explained:
         Raises:
             HeatliftError: there is none, or it is damaged.
         """
-        _, heatmaps, _ = self._read(image)
-        if layer >= len(heatmaps) or frame:
-            raise HeatliftError("no such heatmap of this image")
-        return np.asarray(heatmaps[layer], np.float32)
+        found = self._read(image)
+        if layer >= len(found.methods) or frame:
+            raise HeatliftError(NO_LAYER)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _shown(
+                found.heatmaps[layer] * found.scales[layer], f"the heatmap of {found.methods[layer]}"
+            )
 
     def original(self, image: str) -> Pixels:
         """As of `Lifted`."""
-        return self._read(image)[0]
+        return self._read(image).image
 
-    def _read(self, image: str) -> tuple[Pixels, Floats, list[str]]:
+    def _read(self, image: str) -> _Example:
         file = examples(self.run)[0].get(image)
         if file is None:
             raise HeatliftError("this run keeps no heatmaps of this image")
-        return _example(file, file.stat().st_mtime_ns)
+        return _example(file, stamp(file))
 
 
-@lru_cache(maxsize=4)
-def _example(file: Path, stamp: int) -> tuple[Pixels, Floats, list[str]]:
-    """Image (h, w, 3), heatmaps (k, 3, h, w) and their methods; ``stamp`` changes when the file does."""
+@dataclass(frozen=True)
+class _Example:
+    """Image (h, w, 3), stored heatmaps (k, 3, h, w), and what each of them is multiplied by."""
+
+    image: Pixels
+    heatmaps: NDArray[np.float16]
+    scales: Floats
+    methods: Sequence[str]
+
+
+@lru_cache(maxsize=2)
+def _example(file: Path, changed: object) -> _Example:
+    """What a file has; ``changed`` does when the file does."""
     image, heatmaps, scales, methods = unpacked(file, "image", "heatmaps", "scales", "methods")
     fits = (
         image.dtype == np.uint8
         and image.ndim == 3
         and image.shape[2] == 3
+        and image.size > 0
+        and heatmaps.dtype.kind == "f"
         and heatmaps.ndim == 4
-        and heatmaps.shape[1] in (1, 3)
         and heatmaps.shape[2:] == image.shape[:2]
-        and len(heatmaps) == len(scales) == len(methods)
+        and scales.dtype.kind in "fiu"
+        and methods.dtype.kind == "U"
+        and scales.shape == methods.shape == heatmaps.shape[:1]
     )
     if not fits:
         raise HeatliftError(f"examples/{file.name} is damaged: its heatmaps do not fit its image")
-    with np.errstate(over="ignore", invalid="ignore"):  # said where it is shown
-        values = heatmaps.astype(np.float32) * scales.astype(np.float32)[:, None, None, None]
-    return image.astype(np.uint8), values, [str(method) for method in methods]
+    with np.errstate(over="ignore"):
+        values = heatmaps.astype(np.float16), scales.astype(np.float32)
+    return _Example(image.astype(np.uint8), *values, methods.tolist())
 
 
-def _layers(evolutions: Evolutions, run: Path, names: dict[str, str]) -> list[Kept | HeatliftError]:
-    found: list[Kept | HeatliftError] = []
+def _evolutions(run: Path) -> Evolutions:
+    from heatlift.run.evolutions import Evolutions
+
+    return Evolutions(run)
+
+
+def _layers(evolutions: Evolutions, run: Path, names: dict[str, str]) -> list[Kept]:
+    found = []
     for (name, title), there in zip(names.items(), evolutions.among(names), strict=True):
-        if not there:
-            continue
-        try:
-            confined(run, evolutions.folder(name))
-            steps = evolutions.steps(name)
-        except HeatliftError as error:
-            found.append(error)
-        else:
-            found.append(Kept(title, steps or [None], max(0, len(steps) - 1)))
+        if there:
+            try:
+                steps = _steps(evolutions, run, name)
+            except HeatliftError as error:
+                found.append(Kept(title, problem=str(error)))
+            else:
+                found.append(Kept(title, steps or [None], max(0, len(steps) - 1)))
     return found
 
 
 def _frame(evolutions: Evolutions, run: Path, name: str, frame: int) -> Floats:
-    confined(run, evolutions.folder(name))
-    steps = evolutions.steps(name)
-    if not 0 <= frame < max(1, len(steps)):
+    steps = _steps(evolutions, run, name)
+    if frame >= max(1, len(steps)):
         raise HeatliftError(f"no such step of this image: it has {max(1, len(steps))}")
-    return evolutions.frame(name, steps[frame]) if steps else evolutions.final(name)
+    where = evolutions.folder(name).relative_to(run)
+    with _damaged(where, run), np.errstate(all="ignore"):
+        found = evolutions.frame(name, steps[frame]) if steps else evolutions.final(name)
+    return _shown(found, str(where))
 
 
-def _picture(run: Path, path: Path) -> Pixels:
-    """A picture of the run, decoded: what is torn, or no picture, is never passed on."""
+def _steps(evolutions: Evolutions, run: Path, name: str) -> list[int]:
+    folder = evolutions.folder(name)
+    confined_folder(run, folder)
+    with _damaged(folder.relative_to(run), run):
+        steps = evolutions.steps(name)
+        if any(type(step) is not int for step in steps) or steps != sorted(set(steps)):
+            raise ValueError("its steps are no ascending numbers")
+    return steps
+
+
+@contextmanager
+def _damaged(where: Path, run: Path) -> Iterator[None]:
+    """Whatever is wrong with a group of arrays becomes one line."""
     try:
-        with Image.open(confined(run, path), formats=("PNG",)) as file:
-            if max(file.size) > LARGEST_SIDE:
-                raise ValueError(f"{file.size[0]} x {file.size[1]} pixels")
-            return np.asarray(file.convert("RGB"))
-    except FileNotFoundError as error:
-        raise HeatliftError("the run does not keep this picture") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        yield
+    except HeatliftError as error:
+        raise HeatliftError(without_folder(str(error), run)) from error
+    except Exception as error:  # descriptions of the wrong types fail anywhere
         raise HeatliftError(
-            f"{path.relative_to(run)} is damaged ({first_line(error)}): "
-            "delete it and start the same run again"
+            f"{where} is damaged ({first_line(error)}): delete it and start the same run again"
         ) from error
+
+
+def _shown(heatmap: NDArray[np.generic], where: str) -> Floats:
+    """A heatmap that can be shown."""
+    if heatmap.ndim != 3 or len(heatmap) not in (1, 3) or not 0 < max(heatmap.shape) <= LARGEST_SIDE:
+        raise HeatliftError(f"{where} is damaged: shape {heatmap.shape}, not (3, h, w) or (1, h, w)")
+    found = np.asarray(heatmap, np.float32)
+    if not found.size or not np.isfinite(found).all():
+        raise HeatliftError(f"{where} can't be shown: not all of its values are finite")
+    return found

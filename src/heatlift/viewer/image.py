@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
+from typing import Protocol
 
 from heatlift.errors import HeatliftError
 from heatlift.panel.details import Details, Fact, Layer, Table
-from heatlift.report.wording import NOTHING, clean, number
 from heatlift.viewer.audit_columns import FIGURES, SIGNALS
-from heatlift.viewer.catalogue import Catalogue, Images
-from heatlift.viewer.heatmaps import Explained, Floats, Kept, Lifted, Masked, Pixels
+from heatlift.viewer.catalogue import Catalogue
+from heatlift.viewer.columns import figure_text, keyed
+from heatlift.viewer.heatmaps import Explained, Floats, Kept, Lifted, Masked
+from heatlift.viewer.images import Images
 from heatlift.viewer.keeping import FACTORS
+from heatlift.viewer.kept_pictures import Pixels
 from heatlift.viewer.layers import layer
 from heatlift.viewer.of_image import OfImage
 from heatlift.viewer.optimised_columns import LIFT_FIGURES, MASK_FIGURES
+from heatlift.wording import NOTHING, clean, number
 
 
 class Keeper(Protocol):
     """What a run keeps of its images."""
 
     def __init__(self, run: Path) -> None: ...
-    def layers(self, image: str) -> list[Kept | HeatliftError]: ...
+    def layers(self, image: str) -> list[Kept]: ...
     def frame(self, image: str, layer: int, frame: int) -> Floats: ...
     def original(self, image: str) -> Pixels: ...
 
@@ -38,26 +39,28 @@ def keeper(catalogue: Catalogue) -> Keeper:
 
 def details(catalogue: Catalogue, images: Images, position: int) -> Details:
     """Everything about one image but its pixels."""
-    name = str(images.names[position])
-    said = OfImage(images, position)
-    keep = keeper(catalogue)
+    name, said, keep = images.name(position), OfImage(images, position), keeper(catalogue)
+    kept = keep.layers(name)
     problems: list[str] = []
-    original = reference = None
+    original = _tried(lambda: keep.original(name), problems) if kept else None
+    # Runs of earlier versions keep no reference; their masks are shown without what they lead to.
+    reference = _tried(lambda: keep.reference(name), []) if kept and isinstance(keep, Masked) else None
+    size = None if original is None else original.shape[:2]
     layers: list[Layer] = []
-    for place, kept in enumerate(keep.layers(name)):
-        if isinstance(kept, HeatliftError):
-            problems.append(str(kept))
-            continue
-        try:
-            layers.append(layer(catalogue, said, name, kept, keep.frame(name, place, kept.own)))
-        except HeatliftError as error:
-            problems.append(str(error))
-            layers.append(layer(catalogue, said, name, kept, np.zeros((1, 1, 1), np.float32), str(error)))
-    if layers:
-        original = _tried(lambda: keep.original(name), problems)
-    if layers and isinstance(keep, Masked):
-        # Runs of earlier versions do not keep it; their masks are shown without what they lead to.
-        reference = _tried(lambda: keep.reference(name), [])
+    for place, one in enumerate(kept):
+        channels, problem = 1, one.problem
+        if problem is None:
+            try:
+                channels, *its_size = keep.frame(name, place, one.own).shape
+                size = size or (its_size[0], its_size[1])
+                if tuple(its_size) != size:
+                    problem = f"the heatmap has {_pixels(its_size)}, its image {_pixels(size)}"
+            except HeatliftError as error:
+                problem = str(error)
+        layers.append(layer(catalogue, said, name, replace(one, problem=problem), channels, problems))
+    if reference is not None and size is not None and reference.shape[:2] != size:
+        problems.append(f"what is blurred away has {_pixels(reference.shape)}, the image {_pixels(size)}")
+        reference = None
     if reference is None and isinstance(keep, Masked):
         layers = [replace(layer, operation=None) for layer in layers]
     correct = said.word("correct")
@@ -68,24 +71,27 @@ def details(catalogue: Catalogue, images: Images, position: int) -> Details:
         correct={"correct": True, "wrong": False}.get(correct or ""),
         facts=[Fact(title, text) for title, text in _facts(catalogue.kind, said)],
         tables=_tables(catalogue.kind, said),
-        thumbnail=True,
+        thumbnail=catalogue.thumbnails.of(said.part, name) is not None,
         original=original is not None,
-        size=None if original is None else (original.shape[1], original.shape[0]),
+        size=None if size is None else (size[1], size[0]),
         reference=reference is not None,
         layers=layers,
-        problems=problems,
+        problems=list(dict.fromkeys([*problems, *(each.problem for each in layers if each.problem)])),
         id=images.id(position),
         previous=images.id(position - 1) if position else None,
     )
 
 
-def _tried(read: Any, problems: list[str]) -> Pixels | None:
+def _pixels(shape: Sequence[int]) -> str:
+    return f"{shape[1]} x {shape[0]} pixels"
+
+
+def _tried(read: Callable[[], Pixels], problems: list[str]) -> Pixels | None:
     try:
-        found: Pixels = read()
+        return read()
     except HeatliftError as error:
         problems.append(str(error))
         return None
-    return found
 
 
 def _facts(kind: str, said: OfImage) -> list[tuple[str, str]]:
@@ -108,17 +114,13 @@ def _facts(kind: str, said: OfImage) -> list[tuple[str, str]]:
 
 def _tables(kind: str, said: OfImage) -> list[Table]:
     if kind == "lift":
-        return _one_table(said, "What the heatmap does", LIFT_FIGURES, "")
+        return _figures(said, "What the heatmap does", LIFT_FIGURES, {"": "Value"})
     if kind == "undesirable":
-        factors = [factor for factor in FACTORS if f"{factor}:phi" in said.columns]
-        titles = [title for title, _ in MASK_FIGURES.values()]
-        rows = [
-            [FACTORS[factor], *(number(said.value(f"{factor}:{key}")) for key in MASK_FIGURES)]
-            for factor in factors
-            if said.value(f"{factor}:phi") is not None
-        ]
-        return [Table("What each mask does", ["Factor", *titles], rows)] if rows else []
-    signals = _one_table(said, "What the classifier says", SIGNALS, "")
+        factors = {
+            factor: name for factor, name in FACTORS.items() if said.value(f"{factor}:phi") is not None
+        }
+        return _figures(said, "What each mask does", MASK_FIGURES, factors)
+    signals = _figures(said, "What the classifier says", SIGNALS, {"": "Value"})
     pairs = dict.fromkeys(column.heading.group for column in said.columns.values() if column.heading.method)
     rows = [
         [
@@ -133,10 +135,13 @@ def _tables(kind: str, said: OfImage) -> list[Table]:
     return [*([Table("What each heatmap does", titles, rows)] if rows else []), *signals]
 
 
-def _one_table(said: OfImage, title: str, figures: Mapping[str, tuple[str, str]], group: str) -> list[Table]:
-    rows = [
-        [name, number(value), words]
-        for key, (name, words) in figures.items()
-        if (value := said.value(f"{group}:{key}" if group else key)) is not None
-    ]
-    return [Table(title, ["Figure", "Value", "Meaning"], rows)] if rows else []
+def _figures(
+    said: OfImage, title: str, figures: Mapping[str, tuple[str, str]], groups: Mapping[str, str]
+) -> list[Table]:
+    """A row for each figure that is known of any group, and what it means; none where there is no figure."""
+    rows = []
+    for key, (name, words) in figures.items():
+        values = [said.value(keyed(group, key)) for group in groups]
+        if any(value is not None for value in values):
+            rows.append([name, *(figure_text(key, value) for value in values), words])
+    return [Table(title, ["Figure", *groups.values(), "Meaning"], rows)] if rows else []

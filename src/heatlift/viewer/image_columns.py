@@ -13,7 +13,27 @@ from heatlift.viewer.columns import Choice, Column, Heading, Values, chosen
 LEFT_OUT = "left out"
 """How the status of an image begins that the run was not about."""
 
+MOST_GROUPS = 2000
+"""Heatmaps with their operations, factors, or indicators."""
+
 OUTCOMES = ("ok", "failed", LEFT_OUT)
+
+
+def aligned(table: pa.Table, images: pa.Array) -> pa.Table:
+    """For each image its first row in a table, all null where it has none."""
+    return table.take(pc.index_in(images, value_set=table["image"].combine_chunks()))
+
+
+def distinct(column: pa.ChunkedArray) -> pa.Array:
+    """The different values of a column by which rows are told apart, in their first order.
+
+    Raises:
+        ValueError: more than any run has.
+    """
+    found = pc.unique(column.drop_null())
+    if len(found) > MOST_GROUPS:
+        raise ValueError(f"{len(found):,} different heatmaps, factors or indicators: more than any run has")
+    return found
 
 
 def floats(column: pa.ChunkedArray) -> Values:

@@ -12,13 +12,21 @@ import numpy.typing as npt
 
 from heatlift.errors import HeatliftError, first_line
 from heatlift.viewer.columns import Choice, Heading
-from heatlift.viewer.confined import confined
+from heatlift.viewer.confined import confined, stamp
 
 FACTORS: Mapping[str, str] = {"target": "F-TC", "non_target": "F-NTC", "none": "no factor"}
 """The factors of masks by the names that tables have, and what they are called."""
 
 LARGEST = 2**29
 """Bytes of an example's heatmaps, unpacked: what is more was not written by an audit."""
+
+MOST_EXAMPLES = 500
+"""Files: an audit writes a dozen."""
+
+
+def store(run: Path, kind: str) -> Path:
+    """Where a run keeps heatmaps."""
+    return run / ("examples" if kind == "audit" else "maps.zarr")
 
 
 def keeping(kept: npt.NDArray[np.bool_]) -> Choice:
@@ -48,10 +56,10 @@ def kept_images(
 def examples(run: Path) -> tuple[Mapping[str, Path], Mapping[str, str]]:
     """By image, the files of an audit's examples; and what is damaged, by file."""
     found, damaged = {}, {}
-    for file in sorted((run / "examples").glob("[!.]*.npz")):
+    for file in sorted((run / "examples").glob("[!.]*.npz"))[:MOST_EXAMPLES]:
         try:
-            found[_name(confined(run, file), file.stat().st_mtime_ns)] = file
-        except (HeatliftError, OSError) as error:
+            found[_name(confined(run, file), stamp(file))] = file
+        except HeatliftError as error:
             damaged[f"examples/{file.name}"] = first_line(error)
     return found, damaged
 
@@ -68,14 +76,14 @@ def unpacked(file: Path, *names: str) -> list[npt.NDArray[np.generic]]:
                 raise ValueError("it unpacks to more than any example has")
         with np.load(file, allow_pickle=False) as found:
             return [np.asarray(found[name]) for name in names]
-    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:
+    except Exception as error:  # archives, compression and arrays fail in a dozen ways of their own
         raise HeatliftError(
             f"examples/{file.name} is damaged ({first_line(error)}): delete it and start the same audit again"
         ) from error
 
 
 @lru_cache(maxsize=1024)
-def _name(file: Path, stamp: int) -> str:
-    """The image that an example is of; ``stamp`` changes when the file does."""
+def _name(file: Path, changed: object) -> str:
+    """The image that an example is of; ``changed`` does when the file does."""
     (name,) = unpacked(file, "name")
     return str(name)

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pyarrow.compute as pc
 
+from heatlift.errors import HeatliftError
 from heatlift.panel.details import Figures, Layer, Second
-from heatlift.report.heatmaps import class_name
-from heatlift.report.wording import clean, number
-from heatlift.run.tables import part_path, read_part
 from heatlift.viewer.catalogue import Catalogue
-from heatlift.viewer.confined import confined
-from heatlift.viewer.heatmaps import Floats, Kept
+from heatlift.viewer.columns import finite, named
+from heatlift.viewer.heatmaps import Kept
 from heatlift.viewer.keeping import FACTORS
 from heatlift.viewer.of_image import OfImage
+from heatlift.viewer.parts import read_part
+from heatlift.wording import clean, number
 
 
 def layer(
-    catalogue: Catalogue, said: OfImage, name: str, kept: Kept, result: Floats, problem: str | None = None
+    catalogue: Catalogue, said: OfImage, name: str, kept: Kept, channels: int, problems: list[str]
 ) -> Layer:
-    channels = len(result)
+    """What is told of a heatmap; what is damaged of that is added to the problems."""
+    problem = kept.problem
     if catalogue.kind == "audit":
         title = kept.title
         what = (
@@ -36,13 +36,12 @@ def layer(
         "problem": problem,
     }
     if catalogue.kind == "lift":
-        config = catalogue.record.get("config") or {}
         method, operation = said.word("method") or "gax", said.word("operation") or "add"
         multiplied = operation == "multiply"
         steps = said.value("steps")
         own = kept.steps.index(int(steps)) if steps is not None and int(steps) in kept.steps else kept.own
         reached = {"yes": "reached", "no": "not reached"}.get(said.word("reached") or "", "result")
-        aim = f" CO {number(_finite(config.get('target_co')))}" if method == "gax" else ""
+        aim = f" CO {number(finite(catalogue.section('config').get('target_co')))}" if method == "gax" else ""
         what = (
             "What a pixel is multiplied by: red brightens, blue darkens, white leaves it as it is."
             if multiplied
@@ -58,7 +57,7 @@ def layer(
             kept.steps,
             own,
             f"{reached}{aim} here" if reached != "result" else "the result",
-            figures=_figures(catalogue, said.part, name, None),
+            figures=_figures(catalogue, said.part, name, None, problems),
             second=_second(catalogue, said, ""),
             **shared,
         )
@@ -73,22 +72,18 @@ def layer(
         kept.steps,
         kept.own,
         "the last step on record",
-        figures=_figures(catalogue, said.part, name, factor),
+        figures=_figures(catalogue, said.part, name, factor, problems),
         second=_second(catalogue, said, factor),
         **shared,
     )
 
 
-def _finite(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and np.isfinite(value) else None
-
-
 def _second(catalogue: Catalogue, said: OfImage, group: str) -> Second | None:
     """What the network says that took no part, where there was one."""
-    verify = catalogue.record.get("verify")
+    verify = catalogue.section("verify")
     key = f"{group}:" if group else ""
     before, after = said.word(f"{key}predicted_verify_before"), said.word(f"{key}predicted_verify_after")
-    if not isinstance(verify, dict) or before is None or after is None:
+    if not verify or before is None or after is None:
         return None
     gain = said.value(f"{key}p_verify_gain")
     start = said.value(f"{key}p_verify_before")
@@ -96,16 +91,15 @@ def _second(catalogue: Catalogue, said: OfImage, group: str) -> Second | None:
     return Second(clean(verify.get("name")), number(start), number(end), before, after)
 
 
-def _figures(catalogue: Catalogue, part: int, name: str, factor: str | None) -> Figures | None:
-    """What is on record of each step of one image.
-
-    Raises:
-        HeatliftError: the table is damaged.
-    """
-    path = part_path(catalogue.folder, "evolutions", part)
-    if not path.exists():
+def _figures(
+    catalogue: Catalogue, part: int, name: str, factor: str | None, problems: list[str]
+) -> Figures | None:
+    """What is on record of each step of one image."""
+    try:
+        table = read_part(catalogue.folder, "evolutions", part)
+    except HeatliftError as error:
+        problems.append(str(error))
         return None
-    table = read_part(confined(catalogue.folder, path), "evolutions")
     rows = table.filter(pc.fill_null(pc.equal(table["image"], name), False))
     if factor is not None:
         rows = rows.filter(pc.fill_null(pc.equal(rows["factor"], factor), False))
@@ -125,4 +119,4 @@ def _named(
     indices: Sequence[int | None], values: Sequence[float | None], names: Sequence[str] | None
 ) -> list[tuple[str, float]]:
     pairs = zip(indices, values, strict=False)
-    return [(class_name(i, names), float(p)) for i, p in pairs if i is not None and p is not None]
+    return [(named(i, names), float(p)) for i, p in pairs if i is not None and p is not None]

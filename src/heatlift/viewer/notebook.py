@@ -12,10 +12,11 @@ import numpy as np
 
 from heatlift.errors import HeatliftError
 from heatlift.panel import Picture, panel_frame, panel_page
-from heatlift.viewer.catalogue import Catalogue, Images
+from heatlift.viewer.catalogue import Catalogue
 from heatlift.viewer.columns import Choice
 from heatlift.viewer.heatmaps import Floats, Masked
 from heatlift.viewer.image import Keeper, details, keeper
+from heatlift.viewer.images import Images
 from heatlift.viewer.overview import overview
 
 SHOWN = 4

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from heatlift.viewer.catalogue import Images
 from heatlift.viewer.columns import Choice, Numbers
+from heatlift.viewer.images import Images
 
 
 class OfImage:

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from heatlift.viewer.columns import Choice, Column, Heading, Numbers, chosen, classes_chosen
-from heatlift.viewer.image_columns import classes_of, correctness, floats, outcome
+from heatlift.viewer.columns import Choice, Column, Heading, Numbers, chosen, classes_chosen, keyed
+from heatlift.viewer.image_columns import aligned, classes_of, correctness, distinct, floats, outcome
 
 LIFT_TABLES: Mapping[str, list[str]] = {
     "lift": [
@@ -64,7 +64,7 @@ def lift_columns(
     tables: Mapping[str, pa.Table], images: pa.Array, names: Sequence[str] | None
 ) -> dict[str, Column]:
     """By key, the columns of some images, in their order."""
-    table = tables["lift"]
+    table = aligned(tables["lift"], images)
     return {
         **_shared(table, names),
         **outcome(table["status"]),
@@ -81,14 +81,13 @@ def mask_columns(
 ) -> dict[str, Column]:
     """By key, the columns of some images, in their order; of several trials the first one's."""
     table = tables["undesirable"]
-    place = pc.index_in(table["image"], value_set=images)
-    _, first = np.unique(place.to_numpy(), return_index=True)
-    found = _shared(table.take(pa.array(first)), names) | outcome(table["status"].take(pa.array(first)))
+    first = aligned(table, images)
+    found = _shared(first, names) | outcome(first["status"])
     of_trial = pc.fill_null(pc.equal(table["trial"], 0), False)
-    for factor in pc.unique(table["factor"].drop_null()).to_pylist():
+    for factor in distinct(table["factor"]).to_pylist():
         rows = table.filter(pc.and_(of_trial, pc.fill_null(pc.equal(table["factor"], factor), False)))
-        aligned = rows.take(pc.index_in(images, value_set=rows["image"].combine_chunks()))
-        found |= _after(aligned, names, factor) | dict(_figures(aligned, MASK_FIGURES, factor))
+        its = aligned(rows, images)
+        found |= _after(its, names, factor) | dict(_figures(its, MASK_FIGURES, factor))
     return found
 
 
@@ -115,8 +114,8 @@ def _after(table: pa.Table, names: Sequence[str] | None, group: str) -> dict[str
     for key, title in titles.items():
         indices = classes_of(table[key])
         if (indices >= 0).any():
-            found[_key(group, key)] = classes_chosen(
-                Heading(_key(group, key), title, group=group), indices, names
+            found[keyed(group, key)] = classes_chosen(
+                Heading(keyed(group, key), title, group=group), indices, names
             )
     return found
 
@@ -127,10 +126,12 @@ def _figures(
     for name, (title, words) in figures.items():
         if name in GAINS:
             before, after = (floats(table[column]) for column in GAINS[name])
-            values = after - before
+            with np.errstate(over="ignore"):
+                values = after - before
+            values[~np.isfinite(values)] = np.nan
         else:
             values = floats(table[name])
-        heading = Heading(_key(group, name), title, words, group=group)
+        heading = Heading(keyed(group, name), title, words, group=group)
         yield heading.key, Numbers(heading, values)
 
 
@@ -138,7 +139,3 @@ def _reached(table: pa.Table) -> Choice:
     said: dict[Any, str | None] = {True: "yes", False: "no", None: None}
     heading = Heading("reached", "Reached", "GAX: the CO score aimed at; spotlight: the target is predicted")
     return chosen(heading, [said[value] for value in table["reached"].to_pylist()])
-
-
-def _key(group: str, name: str) -> str:
-    return f"{group}:{name}" if group else name

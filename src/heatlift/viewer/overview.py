@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from heatlift.report.wording import clean, number
 from heatlift.viewer.catalogue import Catalogue
-from heatlift.viewer.columns import Choice, Heading
+from heatlift.viewer.columns import Choice, Heading, finite
 from heatlift.viewer.distribution import worthwhile
+from heatlift.wording import clean, number
 
 SORTS = {"audit": "confidence", "lift": "co", "undesirable": "phi"}
 """The column that each kind of run is sorted by at first."""
+
+MOST_PROBLEMS = 20
+"""Told of a run."""
 
 COUNTS = ("audited", "lifted", "chosen")
 """Under which name a run's record says how many images it is about."""
@@ -26,13 +30,14 @@ def overview(number_of_run: int, catalogue: Catalogue) -> dict[str, Any]:
     named = Heading("name", "Name", "of the file, relative to DATA").as_json() | {"type": "text"}
     sort = next((key for key in images.columns if key.rpartition(":")[2] == SORTS[catalogue.kind]), "name")
     kept = images.columns.get("kept")
-    loading = catalogue.progress
+    loading, command = catalogue.progress, catalogue.record.get("command")
+    problems = [*list(catalogue.problems.values()), *list(catalogue.thumbnails.problems.values())]
     return {
         "id": number_of_run,
         "name": clean(catalogue.folder.resolve().name),
         "kind": catalogue.kind,
         "title": _title(catalogue),
-        "command": clean(" ".join(map(str, catalogue.record.get("command") or ()))),
+        "command": clean(" ".join(map(str, command))) if isinstance(command, list) else "",
         "status": "finished" if catalogue.finished else "running",
         "loading": None if loading is None else {"done": loading[0], "total": loading[1]},
         "done": len(images),
@@ -40,7 +45,7 @@ def overview(number_of_run: int, catalogue: Catalogue) -> dict[str, Any]:
         "pace": _pace(catalogue),
         "verdict": clean(summary["verdict"]) if (summary := catalogue.summary or {}).get("verdict") else None,
         "facts": _facts(catalogue),
-        "problems": [clean(problem) for problem in catalogue.problems.values()],
+        "problems": [clean(problem) for problem in problems[:MOST_PROBLEMS]] + _more(problems),
         "columns": [*columns, named],
         "sort": sort,
         "scores": worthwhile(catalogue),
@@ -49,28 +54,29 @@ def overview(number_of_run: int, catalogue: Catalogue) -> dict[str, Any]:
 
 
 def _title(catalogue: Catalogue) -> str:
-    record = catalogue.record
-    model = record.get("model") if isinstance(record.get("model"), dict) else {}
-    config = record.get("config") if isinstance(record.get("config"), dict) else {}
+    model, config = catalogue.section("model"), catalogue.section("config")
     what = {
         "audit": "Audit",
-        "lift": {"spotlight": "Spotlights"}.get(str((config or {}).get("method")), "GAX lifts"),
+        "lift": {"spotlight": "Spotlights"}.get(str(config.get("method")), "GAX lifts"),
         "undesirable": "Undesirable pixels",
     }[catalogue.kind]
-    name = clean((model or {}).get("name") or (model or {}).get("spec") or "")
+    name = clean(model.get("name") or model.get("spec") or "")
     return f"{what} of {name}" if name else what
 
 
 def _total(catalogue: Catalogue) -> int:
-    data = catalogue.record.get("data")
-    found = [data[name] for name in COUNTS if name in data] if isinstance(data, dict) else []
-    return int(found[0]) if found and isinstance(found[0], int) else 0
+    data = catalogue.section("data")
+    found = [finite(data[name]) for name in COUNTS if name in data]
+    return int(found[0] or 0) if found else 0
 
 
 def _pace(catalogue: Catalogue) -> float | None:
-    timing = catalogue.record.get("timing")
-    pace = timing.get("images_per_second") if isinstance(timing, dict) else None
-    return float(pace) if isinstance(pace, int | float) and np.isfinite(pace) else None
+    return finite(catalogue.section("timing").get("images_per_second"))
+
+
+def _more(problems: Sequence[str]) -> list[str]:
+    rest = len(problems) - MOST_PROBLEMS
+    return [f"and {rest:,} problems more"] if rest > 0 else []
 
 
 def _facts(catalogue: Catalogue) -> list[dict[str, str]]:

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 
 from heatlift.errors import HeatliftError
-from heatlift.viewer.catalogue import Images
 from heatlift.viewer.columns import MISSING, Choice
+from heatlift.viewer.images import Images
 
 Positions: TypeAlias = npt.NDArray[np.int64]
 
@@ -44,24 +44,26 @@ def parsed(text: str) -> Filter:
         given = json.loads(text[:LONGEST])
         values = given.get("in")
         low, high = (None if given.get(end) is None else float(given[end]) for end in ("low", "high"))
+        contains = None if given.get("contains") is None else str(given["contains"])
+        (contains or "").encode()  # half characters are in no name, and no table can look for them
         return Filter(
             str(given["column"]),
             None if values is None else frozenset(map(str, values)),
             low,
             high,
             bool(given.get("below")),
-            None if given.get("contains") is None else str(given["contains"]),
+            contains,
             bool(given.get("missing")),
         )
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise HeatliftError(f"no filter: {text[:80]}") from error
 
 
 def selected(images: Images, filters: Sequence[Filter]) -> npt.NDArray[np.bool_]:
-    """Whether each image has all that is asked for; a column that there is not has nothing.
+    """Whether each image has all that is asked for.
 
     Raises:
-        HeatliftError: a range of what has no numbers, or such.
+        HeatliftError: a column that there is not, a range of what has no numbers, or such.
     """
     found = np.ones(len(images), bool)
     for each in filters:
@@ -73,12 +75,15 @@ def ordered(images: Images, chosen: npt.NDArray[np.bool_], key: str, descending:
     """The positions of the chosen images sorted by a column, in the run's order where they are equal.
 
     Images without a value come last, whichever way the others go.
+
+    Raises:
+        HeatliftError: a column that there is not.
     """
     positions = np.flatnonzero(chosen)
     if key == "name":
         order = pc.sort_indices(images.names.take(positions)).to_numpy()
         return np.asarray(positions[order[::-1] if descending else order], np.int64)
-    column = images.columns.get(key)
+    column = images.column(key) if key else None
     if column is None:
         return positions[::-1] if descending else positions
     if isinstance(column, Choice):
@@ -98,9 +103,9 @@ def _matching(images: Images, asked: Filter) -> npt.NDArray[np.bool_]:
             raise HeatliftError("names are filtered by a text that they contain")
         found = pc.match_substring(images.names, asked.contains, ignore_case=True)
         return np.asarray(found.to_numpy(zero_copy_only=False), bool)
-    column = images.columns.get(asked.column)
+    column = images.column(asked.column)
     if column is None:
-        return np.full(len(images), asked.missing)
+        return np.zeros(0, bool)
     if isinstance(column, Choice):
         if asked.missing:
             return np.asarray(column.codes == MISSING)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from heatlift.report.wording import clean, number
-from heatlift.viewer.catalogue import Images
-from heatlift.viewer.columns import Choice, Numbers
+from heatlift.viewer.columns import Choice, Numbers, figure_text
+from heatlift.viewer.images import Images
 from heatlift.viewer.thumbnails import Thumbnails
+from heatlift.wording import clean
 
 
 def row(images: Images, position: int, sort: str, thumbnails: Thumbnails) -> dict[str, Any]:
     """One image; ``sort`` is the column whose value is shown beside it."""
-    name = clean(images.names[position])
+    name = clean(images.name(position))
     label, predicted = _word(images, "label", position), _word(images, "predicted", position)
     outcome, reason = _word(images, "outcome", position), _word(images, "reason", position)
     return {
@@ -23,7 +23,7 @@ def row(images: Images, position: int, sort: str, thumbnails: Thumbnails) -> dic
         "status": "ok" if outcome == "ok" else reason or "no status",
         "predicted": predicted,
         "label": label,
-        "thumbnail": thumbnails.of(int(images.part[position]), images.names[position].as_py()) is not None,
+        "thumbnail": thumbnails.of(int(images.part[position]), images.name(position)) is not None,
         "kept": _word(images, "kept", position) == "yes",
         "shown": _shown(images, sort, position),
     }
@@ -37,5 +37,5 @@ def _word(images: Images, key: str, position: int) -> str | None:
 def _shown(images: Images, sort: str, position: int) -> str | None:
     column = images.columns.get(sort)
     if isinstance(column, Numbers):
-        return f"{column.heading.title} {number(float(column.values[position]))}"
+        return f"{column.heading.title} {figure_text(sort, float(column.values[position]))}"
     return column.title(position) if isinstance(column, Choice) else None

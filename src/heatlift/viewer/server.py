@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import secrets
+import signal
 import socket
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import uvicorn
 
@@ -35,7 +37,7 @@ class Server:
     address: str
     catalogues: Sequence[Catalogue]
     _socket: socket.socket
-    _guard: Guard
+    _server: uvicorn.Server
 
     @classmethod
     def open(cls, runs: Sequence[Path], host: str = "127.0.0.1", port: int = PORT) -> Self:
@@ -61,26 +63,35 @@ class Server:
         shown = socket.gethostname() if host in ("0.0.0.0", "::") else host
         shown = f"[{shown}]" if ":" in shown else shown
         address = f"http://{shown}:{taken.getsockname()[1]}/" + (f"?token={token}" if token else "")
-        return cls(address, catalogues, taken, Guard(application(catalogues), hosts_of(host), token))
-
-    def run(self) -> None:
-        """Answer until somebody presses Ctrl-C."""
         config = uvicorn.Config(
-            self._guard,
+            Guard(application(catalogues), hosts_of(host), token),
             log_level="error",
             access_log=False,
             lifespan="off",
             server_header=False,
+            ws="none",
             timeout_graceful_shutdown=GRACE,
         )
+        return cls(address, catalogues, taken, uvicorn.Server(config))
+
+    def run(self) -> None:
+        """Answer until somebody presses Ctrl-C, or another thread calls `stop`."""
+        interrupted: Any = None
+        if threading.current_thread() is threading.main_thread():
+            # Ctrl-C is how a viewer ends, also before uvicorn listens for it, and when it passes it on.
+            interrupted = signal.signal(signal.SIGINT, lambda number, frame: self.stop())
         try:
-            uvicorn.Server(config).run(sockets=[self._socket])
-        except KeyboardInterrupt:
-            pass  # it is how a viewer ends
+            self._server.run(sockets=[self._socket])
         finally:
+            if interrupted is not None:
+                signal.signal(signal.SIGINT, interrupted)
             self._socket.close()
             for catalogue in self.catalogues:
                 catalogue.close()
+
+    def stop(self) -> None:
+        """Let `run` come to its end."""
+        self._server.should_exit = True
 
 
 def _listening(host: str, port: int) -> socket.socket:

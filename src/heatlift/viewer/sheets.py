@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from heatlift.panel.details import printable
+from heatlift.wording import clean
 
 MARGIN, GAP = 20, 16
 PANE = 224
@@ -183,7 +183,7 @@ def cut(text: str, width: int, size: int = WORDS) -> str:
     >>> cut("short enough", 224), cut("n01440764/" * 9, 224)
     ('short enough', 'n01440764/n014…64/n01440764/')
     """
-    words, font = printable(text), _font(size)
+    words, font = clean(text), _font(size)
     if font.getlength(words[:1000]) <= width and len(words) <= 1000:
         return words
     fits, fails = 1, min(len(words), 1000)

@@ -61,7 +61,7 @@ export class Controls {
     this.slider = element("input", { type: "range", min: 0, max: steps.length - 1, step: 1, name: "step", "aria-label": "Step", input: () => this.act.go(Number(this.slider.value)) });
     const mark = element("span", { class: "own", "aria-hidden": "true" });
     mark.style.setProperty("--place", own / (steps.length - 1));
-    const words = `The run's figures are about step ${steps[own]}${why ? `: ${why}` : ""}`;
+    const words = `The figures are about step ${steps[own]}${why ? `: ${why}` : ""}`;
     const home = element("button", { type: "button", class: "plain", click: () => this.act.go(own) }, words);
     this.output = element("output", { "aria-live": "off" });
     return element("div", { class: "stepper" }, element("div", { class: "line" }, this.button, element("div", { class: "track" }, this.slider, mark), this.output), home);

@@ -144,12 +144,11 @@ function axes([low, high], [first, last], x, y, width, room) {
 
 /** A line is broken where a value is missing; a value alone becomes a dot. */
 function path(values, x, y) {
-  let pen = "M";
   return values.map((value, at) => {
-    if (value === null) return (pen = "M", "");
+    if (value === null) return "";
     const point = `${x(at).toFixed(1)} ${y(value).toFixed(1)}`;
-    const stroke = pen === "M" ? `M${point}h0.01L${point}` : `L${point}`;
-    return (pen = "L", stroke);
+    const begins = at === 0 || values[at - 1] === null;
+    return begins ? `M${point}h0.01` : `L${point}`;
   }).join("");
 }
 

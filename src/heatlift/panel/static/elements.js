@@ -29,10 +29,10 @@ export function labelled(words, control, kind = "field") {
 /** Up to three significant digits, as in all texts of the project. */
 export function digits(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "none";
-  if (value === 0) return "0";
   const size = Math.abs(value);
-  if (size < 1e-4 || size >= 1e6) return value.toExponential(1).replace("e+", "e");
-  return size >= 1000 ? String(Math.round(value)) : String(Number(value.toPrecision(3)));
+  const sign = value < 0 ? "−" : "";
+  if (size && (size < 1e-4 || size >= 1e6)) return sign + size.toExponential(1).replace("e+", "e").replace("-", "−");
+  return sign + (size >= 1000 ? String(Math.round(size)) : String(Number(size.toPrecision(3))));
 }
 
 /** A probability; one that is nearly 0 or 1 is not written as if it were. */

@@ -1,5 +1,6 @@
 /** In a notebook's page: panels of the images whose data the page itself holds. */
 
+import { aboutImage, namesOf, problemsOf } from "./about.js";
 import { chooser, element, labelled } from "./elements.js";
 import { mount } from "./panel.js";
 
@@ -9,7 +10,11 @@ export function mountEmbedded(holder) {
   const host = element("div");
   const show = (place) => {
     shown?.destroy();
-    shown = mount(host, images[place].details, embeddedSource(images[place]));
+    const { details } = images[place];
+    const panel = element("div");
+    const names = images.length > 1 ? namesOf(details, "h2") : null; // one alone is named by the notebook itself
+    host.replaceChildren(...[names, ...problemsOf(details), panel, aboutImage(details)].filter(Boolean));
+    shown = mount(panel, details, embeddedSource(images[place]));
   };
   let shown = null;
   const choices = images.map(({ details }, place) => [place, details.name]);

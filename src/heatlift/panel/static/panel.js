@@ -9,7 +9,8 @@ import { curvesOf, likeliest, nearest } from "./curves.js";
 import { digits, element } from "./elements.js";
 import { Stage } from "./stage.js";
 
-const PACE = 110; // milliseconds for a step while playing
+const PLAYED = 4000; // milliseconds for all steps while playing, within
+const PACE = { fastest: 60, slowest: 250 }; // these for one
 const AHEAD = 8; // frames asked for before they are needed
 
 /**
@@ -27,7 +28,7 @@ class Panel {
   constructor(host, image, source, state, changed) {
     Object.assign(this, { host, image, source, changed });
     this.direction = 1;
-    this.root = element("section", { class: "heatlift-panel", "aria-label": `Heatmaps of ${image.title || image.name}` });
+    this.root = element("div", { class: "heatlift-panel", role: "group", "aria-label": `Heatmaps of ${image.title || image.name}` });
     this.root.addEventListener("keydown", (event) => this.key(event));
     host.replaceChildren(this.root);
     this.pictures = Promise.all([source.original, source.reference].map((url) => (url ? pixelsOf(url, image.size) : null)));
@@ -45,12 +46,12 @@ class Panel {
     this.pause();
     this.curves?.destroy();
     this.stage = this.shown = this.frame = null;
-    this.problem = element("p", { class: "problem", role: "alert", hidden: true });
+    this.problem = element("p", { class: "heatlift-problem", role: "alert", hidden: true });
     this.controls = new Controls(this.image, this.state, this.source, {
-      set: (given) => this.set(given), go: (place) => this.go(place), play: () => (this.playing ? this.pause() : this.play()),
+      set: (given) => this.set(given), go: (place) => this.turn(place), play: () => (this.playing ? this.pause() : this.play()),
     });
     this.top = layer.figures?.top ? likeliest(layer) : null;
-    this.curves = layer.figures ? curvesOf(layer, (step) => this.go(nearest(layer.steps, step))) : null;
+    this.curves = layer.figures ? curvesOf(layer, (step) => this.turn(nearest(layer.steps, step))) : null;
     this.body = element("div", { class: "pictures" });
     const figures = element("div", { class: "figures" }, this.controls.readings, this.top?.node, this.curves?.node);
     const pane = element("div", {}, this.body, this.controls.transport, this.controls.words);
@@ -81,6 +82,12 @@ class Panel {
   set(given) {
     this.update(given);
     this.changed({ ...this.state });
+  }
+
+  /** To a step by the reader's own hand, which ends playing. */
+  turn(place) {
+    this.pause();
+    this.go(place);
   }
 
   go(place) {
@@ -174,8 +181,9 @@ class Panel {
     const run = (this.playing = {});
     this.controls.play(true);
     if (this.state.step === this.layer.steps.length - 1) this.go(0);
+    const pace = Math.max(PACE.fastest, Math.min(PACE.slowest, PLAYED / this.layer.steps.length));
     while (this.playing === run && this.state.step < this.layer.steps.length - 1) {
-      const pause = new Promise((resolve) => setTimeout(resolve, PACE));
+      const pause = new Promise((resolve) => setTimeout(resolve, pace));
       await Promise.all([pause, this.follow()]);
       if (this.playing === run) this.go(this.state.step + 1);
     }
@@ -193,7 +201,7 @@ class Panel {
     if (event.target.closest?.("input, select, textarea, button, a") && !event.target.closest(".stepper")) return;
     const { step } = this.state;
     const moves = { ArrowLeft: step - 1, ArrowRight: step + 1, Home: 0, End: this.layer.steps.length - 1 };
-    if (event.key in moves) this.go(moves[event.key]);
+    if (event.key in moves) this.turn(moves[event.key]);
     else if (event.key === " " && !event.target.closest?.("button")) this.controls.toggle();
     else return;
     event.preventDefault();

@@ -4,9 +4,9 @@ import { paintChanged, paintHeatmap, paintScale } from "./colours.js";
 import { digits, element } from "./elements.js";
 
 const CHANGED = {
-  add: "Changed image: original + heatmap",
-  multiply: "Changed image: original × heatmap",
-  blur: "Changed image: blurred where the mask is dark",
+  add: "original + heatmap",
+  multiply: "original × heatmap",
+  blur: "blurred where the mask is dark",
 };
 
 /** What a panel shows of one layer; `swiped(share)` is called when the divider is moved. */
@@ -27,11 +27,11 @@ export class Stage {
     this.ends = Array.from({ length: 3 }, () => element("span"));
     const scale = element("canvas", { class: "colours", "aria-hidden": "true" });
     paintScale(scale, layer.kind);
-    const caption = element("figcaption", {}, CHANGED[layer.operation] ?? "");
+    this.caption = element("figcaption");
     this.figures = {
       original: element("figure", {}, element("div", { class: "picture" }, original), element("figcaption", {}, "Original")),
       heatmap: element("figure", {}, element("div", { class: "picture" }, beneath, this.heatmap), this.title, element("div", { class: "scale" }, scale, element("div", { class: "ends" }, ...this.ends))),
-      changed: element("figure", {}, element("div", { class: "picture" }, before, this.changed, ...this.swiping.slice(1)), caption),
+      changed: element("figure", {}, element("div", { class: "picture" }, before, this.changed, ...this.swiping.slice(1)), this.caption),
     };
     this.node = element("div", { class: "stage" }, ...Object.values(this.figures));
     this.node.classList.toggle("coarse", Math.max(width, height) < 128);
@@ -57,6 +57,7 @@ export class Stage {
     this.figures.changed.hidden = !this.changes;
     this.beneath.hidden = mode !== "overlay";
     for (const each of this.swiping) each.hidden = !swiping;
+    this.caption.textContent = `${swiping ? "Left: original; right" : "Changed image"}: ${CHANGED[this.layer.operation]}`;
     this.divider.value = swipe;
     this.divider.setAttribute("aria-valuetext", `${Math.round(100 * swipe)}% from the left`);
     this.changed.style.clipPath = swiping ? `inset(0 0 0 ${100 * swipe}%)` : "";
@@ -67,7 +68,7 @@ export class Stage {
   paint({ frame, values, limit, mode, opacity, what, step }) {
     const over = mode === "overlay" && this.photograph;
     paintHeatmap(this.heatmap, values, limit / frame.unit, this.layer.kind, over ? opacity : null);
-    this.title.textContent = what;
+    this.title.textContent = over ? `${what}, over the original` : what;
     this.heatmap.setAttribute("aria-label", `${what}, ${step}`);
     const low = this.layer.kind === "signed" ? this.layer.neutral - limit : 0;
     const high = this.layer.neutral + limit;

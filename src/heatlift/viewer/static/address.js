@@ -7,6 +7,7 @@
  */
 
 const PANEL = ["layer", "step", "channel", "mode", "opacity", "swipe", "colours"];
+const USUAL = { layer: 0, channel: "sum", mode: "side", opacity: 0.8, swipe: 0.5, colours: "step" }; // the panel's own
 const PLAIN = ["tab", "sort", "method", "operation", "image", "beside"];
 const watchers = new Set();
 
@@ -40,8 +41,9 @@ export function link(state) {
   if (state.descending !== null) put("descending", state.descending ? 1 : 0);
   put("at", state.at);
   if (!state.linked) put("linked", 0);
-  for (const key of state.image ? PANEL : []) put(key, state.panel[key]);
-  for (const key of state.image && state.beside ? PANEL : []) put(`other.${key}`, state.other[key]);
+  const panel = (prefix, shown) => PANEL.filter((key) => String(shown[key]) !== String(USUAL[key])).forEach((key) => put(prefix + key, shown[key]));
+  if (state.image) panel("", state.panel);
+  if (state.image && state.beside) panel("other.", state.other);
   return `#${hash}`;
 }
 

@@ -15,11 +15,11 @@ export function images(run, { where, sort, descending }, offset, limit, options)
   return json(`/api/runs/${run}/images?${query}`, options);
 }
 
-/** How a column's values are distributed. */
-export function distribution(run, column, where, options) {
+/** How a column's values are distributed, in so many bins. */
+export function distribution(run, column, where, bins, options) {
   const query = conditions(where);
   query.append("column", column);
-  query.append("bins", 40);
+  query.append("bins", bins);
   return json(`/api/runs/${run}/distribution?${query}`, options);
 }
 

@@ -11,7 +11,7 @@ export function words(condition, columns) {
   if (condition.missing) return `${title}: no value`;
   const { low, high, below } = condition;
   if (low === undefined) return `${title} ${below ? "below" : "up to"} ${digits(high)}`;
-  if (high === undefined) return `${title} from ${digits(low)}`;
+  if (high === undefined) return `${title} ${digits(low)} or more`;
   return `${title} from ${digits(low)} ${below ? "to below" : "to"} ${digits(high)}`;
 }
 
@@ -23,7 +23,7 @@ export function columnTitle({ title, group }) {
 /** Columns in their groups, as choices of a <select>; those without a group first. */
 export function columnChoices(columns) {
   const groups = new Map();
-  for (const column of columns) groups.set(column.group, [...(groups.get(column.group) ?? []), [column.key, column.title]]);
+  for (const column of columns) groups.set(column.group, [...(groups.get(column.group) ?? []), [column.key, columnTitle(column)]]);
   const alone = groups.get("") ?? [];
   groups.delete("");
   return [...alone, ...[...groups].map(([title, choices]) => ({ title, choices }))];

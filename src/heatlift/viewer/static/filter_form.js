@@ -13,12 +13,15 @@ export class FilterForm {
     this.columnField = element("div");
     this.form = element("form", { submit: (event) => this.submit(event) }, this.columnField, this.fields, element("button", { class: "primary" }, "Add this filter"));
     this.node = element("details", { class: "adder", keydown: (event) => event.key === "Escape" && this.close(event) }, element("summary", {}, "Add filter"), this.form);
+    addEventListener("pointerdown", (event) => this.node.open && !this.node.contains(event.target) && (this.node.open = false));
   }
 
-  show(columns) {
+  show(all) {
+    const columns = all.filter(({ type, values }) => type !== "choice" || values.length > 1);
+    this.node.hidden = !columns.length; // as long as nothing of the run is read
     const key = JSON.stringify(columns.map((column) => [column.key, column.values?.length]));
     this.columns = columns;
-    if (this.key === key) return;
+    if (this.key === key || !columns.length) return;
     this.key = key;
     const kept = this.column?.value;
     this.column = chooser({ name: "column", change: () => this.ask() }, columnChoices(columns), kept);

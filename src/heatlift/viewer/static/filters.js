@@ -20,21 +20,23 @@ export class Filters {
     host.replaceChildren(element("h2", { class: "quiet" }, "Filters and order"), first, this.parts.quick, this.parts.active, this.count);
   }
 
-  show(run, state) {
-    Object.assign(this, { run, state });
+  /** `order` is what the list is sorted by, which the state need not say. */
+  show(run, state, order) {
+    Object.assign(this, { run, state, by: order });
     this.host.hidden = false;
     const found = state.where.find(({ contains, column }) => contains !== undefined && column === "name")?.contains ?? "";
     if (document.activeElement !== this.search) this.search.value = found;
     this.search.hidden = !run.columns.some(({ key }) => key === "name");
     this.form.show(run.columns, state.where);
-    this.part("order", [run.columns.map(({ key }) => key), run.sort, state.sort, state.descending, state.method, state.operation, state.tab], () => this.order());
+    this.part("order", [run.columns.map(({ key }) => key), order, state.method, state.operation, state.tab], () => this.order());
     this.part("quick", [run.columns.filter(({ key }) => QUICK.includes(key)), state.where], () => this.quick());
     this.part("active", [state.where, run.id], () => this.active());
   }
 
   /** How many images there are under these filters. */
   tell({ total, of }) {
-    const text = total === null ? "" : total === of ? `${grouped(of)} images` : `${grouped(total)} of ${grouped(of)} images`;
+    if (total === null) return; // the count before stays until there is another
+    const text = total === of ? `${grouped(of)} images` : `${grouped(total)} of ${grouped(of)} images`;
     if (this.count.textContent !== text) this.count.textContent = text;
   }
 
@@ -65,10 +67,9 @@ export class Filters {
 
   order() {
     const columns = offered(this.run.columns, this.state);
-    const key = this.state.sort ?? this.run.sort;
+    const { sort: key, descending } = this.by;
     const all = columns.some((column) => column.key === key) ? columns : [...this.run.columns.filter((column) => column.key === key), ...columns];
     const sort = chooser({ name: "sort", "data-key": "sort", change: () => this.act({ sort: sort.value }) }, columnChoices(all), key);
-    const descending = this.state.descending;
     const turn = element("button", { type: "button", class: "direction", "data-key": "direction", click: () => this.act({ descending: !descending }) }, descending ? "↓ highest first" : "↑ lowest first");
     return [this.narrow("method", "Method"), this.narrow("operation", "Operation"), this.state.tab === "images" && labelled("Order", sort), this.state.tab === "images" && turn];
   }

@@ -22,10 +22,10 @@ function remembered(key, fetched) {
   kept.delete(key);
   kept.set(key, found);
   if (found.bytes) return found.frame;
-  return found.frame.then((frame) => (measure(key, found, frame), frame), (error) => {
-    if (kept.get(key) === found) kept.delete(key); // else it could never be tried again
-    throw error;
+  found.frame.then((frame) => measure(key, found, frame), () => {
+    if (kept.get(key) === found) kept.delete(key); // so that it can be tried again
   });
+  return found.frame;
 }
 
 function measure(key, found, { levels }) {

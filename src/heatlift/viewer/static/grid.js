@@ -15,7 +15,7 @@ export class Grid {
   constructor(host, { href, moved, problem }) {
     Object.assign(this, { host, href, moved, problem, rows: null, active: 0, columns: 1, height: 1 });
     this.tiles = new Map();
-    this.list = element("ul", { class: "tiles", keydown: (event) => this.key(event) });
+    this.list = element("ul", { class: "tiles", role: "list", keydown: (event) => this.key(event) });
     this.empty = element("p", { class: "empty", hidden: true }, "No image matches all filters.");
     host.replaceChildren(element("h2", { class: "quiet" }, "Images"), this.list, this.empty);
     this.list.addEventListener("focusin", (event) => this.focused(event.target.closest(".tile")));
@@ -45,11 +45,12 @@ export class Grid {
     const { at, focus } = this.pending;
     this.pending = null;
     this.active = Math.max(0, Math.min(at, this.rows.total - 1));
-    if (this.rows.total) this.reveal(this.active, focus);
+    if (this.rows.total) this.reveal(this.active, focus, true);
   }
 
   hide() {
     if (this.visible) this.scroll = scrollY;
+    clearTimeout(this.settling); // where a hidden grid stands is not where the reader is
     this.host.hidden = true;
   }
 
@@ -57,13 +58,18 @@ export class Grid {
     this.heard.abort();
     this.heard = new AbortController();
     const { signal } = this.heard;
-    rows.addEventListener("rows", () => this.visible && (this.draw(), this.arrive()), { signal });
-    rows.addEventListener("stale", () => this.visible && this.draw(), { signal });
+    for (const type of ["rows", "stale"]) rows.addEventListener(type, () => this.came(), { signal });
     rows.addEventListener("problem", (event) => this.problem(event.detail), { signal });
     Object.assign(this, { rows, active: 0, scroll: 0 });
     for (const { item } of this.tiles.values()) item.remove();
     this.tiles.clear();
     if (this.list.getBoundingClientRect().top < 0) scrollTo(0, 0);
+  }
+
+  came() {
+    if (!this.visible) return;
+    this.draw();
+    this.arrive();
   }
 
   scrolled() {
@@ -100,18 +106,23 @@ export class Grid {
 
   /** Make, move and drop tiles; the one that has the focus stays even out of sight. */
   place(from, to, width) {
-    const holds = this.list.contains(document.activeElement);
     const shown = Array.from({ length: Math.max(0, to - from) }, (_, at) => from + at);
-    if ((this.active < from || this.active >= to) && (holds || this.tiles.has(this.active)) && this.active < (this.rows.total ?? 0)) shown.push(this.active);
-    shown.sort((a, b) => a - b);
+    const focused = this.tiles.get(this.active)?.link === document.activeElement;
+    if (focused && this.active < from) shown.unshift(this.active);
+    if (focused && this.active >= to) shown.push(this.active);
+    else if (!focused && (this.active < from || this.active >= to)) this.active = from; // where the Tab key goes in
     const wanted = new Set(shown);
-    for (const [index, { item }] of this.tiles) if (!wanted.has(index)) (item.remove(), this.tiles.delete(index));
+    for (const [index, { item }] of this.tiles) {
+      if (wanted.has(index)) continue;
+      item.remove();
+      this.tiles.delete(index);
+    }
     let next = this.list.firstElementChild;
     for (const index of shown) {
       const each = this.tiles.get(index) ?? tile(index);
       this.tiles.set(index, each);
       const [column, row] = [index % this.columns, Math.floor(index / this.columns)];
-      each.item.style.transform = `translate(${column * width}px, ${row * this.height}px)`;
+      each.item.style.transform = `translate(${Math.round(column * width)}px, ${Math.round(row * this.height)}px)`;
       each.item.style.width = `${width - GAP}px`;
       each.item.style.height = `${this.height - GAP}px`;
       each.link.tabIndex = index === this.active ? 0 : -1;
@@ -123,12 +134,13 @@ export class Grid {
   }
 
   /** Bring a place into sight, with a row of room around it; and the focus to it. */
-  reveal(index, focus) {
+  reveal(index, focus, atTop = false) {
     const top = this.list.getBoundingClientRect().top + Math.floor(index / this.columns) * this.height;
     const covered = document.getElementById("filters")?.getBoundingClientRect().bottom ?? 0;
     const ceiling = Math.max(0, Math.min(covered, innerHeight / 3));
-    if (top < ceiling) scrollBy(0, top - ceiling - GAP);
-    else if (top + this.height > innerHeight) scrollBy(0, top + this.height - innerHeight + GAP);
+    const below = top + this.height > innerHeight;
+    if (top < ceiling || (below && atTop)) scrollBy(0, top - ceiling - GAP);
+    else if (below) scrollBy(0, top + this.height - innerHeight + GAP);
     this.draw();
     if (focus) this.tiles.get(index)?.link.focus({ preventScroll: true });
   }

@@ -11,7 +11,8 @@ export class Header {
     this.progress = element("div", { class: "progress", hidden: true }, element("progress", { "aria-labelledby": "progress-words" }), element("span", { id: "progress-words" }));
     this.main = element("div", { class: "run" });
     this.tabs = element("nav", { "aria-label": "Views" });
-    host.replaceChildren(this.main, this.progress, this.tabs);
+    const keys = element("button", { type: "button", class: "plain", "aria-keyshortcuts": "?", click: () => document.getElementById("keys").showModal() }, "Keys");
+    host.replaceChildren(this.main, this.progress, element("div", { class: "tabs" }, this.tabs, keys));
   }
 
   show(runs, run, state) {
@@ -34,7 +35,8 @@ export class Header {
   }
 
   lead(run, state) {
-    const tab = (name, title) => element("a", { href: link({ ...state, tab: name, image: null, at: null }), "aria-current": state.tab === name && !state.image ? "page" : null }, title);
+    const current = (name) => (state.tab === name ? (state.image ? "true" : "page") : null);
+    const tab = (name, title) => element("a", { href: link({ ...state, tab: name, image: null, beside: null, at: null }), "aria-current": current(name) }, title);
     const focused = [...this.tabs.children].indexOf(document.activeElement);
     this.tabs.replaceChildren(tab("images", "Images"), ...(run.scores.length ? [tab("scores", "Scores")] : []));
     this.tabs.children[focused]?.focus();
@@ -60,12 +62,14 @@ export function progressWords({ status, loading, done, total, pace }) {
 
 function words(run) {
   const facts = run.facts.map(({ name, value }) => element("div", {}, element("dt", {}, name), element("dd", {}, value)));
-  const about = element("details", {}, element("summary", {}, "About this run"), element("dl", { class: "facts" }, ...facts), element("pre", { tabindex: 0, "aria-label": "Command" }, run.command));
-  const problems = run.problems.length && element("div", { class: "problems" }, element("b", {}, "Not all of this run can be read"), element("ul", {}, ...run.problems.map((text) => element("li", {}, text))));
+  const [, short] = /^(.{40,330}?[.!?]) /s.exec(run.verdict ?? "") ?? [null, run.verdict];
+  const whole = short !== run.verdict && element("p", {}, run.verdict);
+  const about = element("details", {}, element("summary", {}, whole ? "The whole verdict, and about this run" : "About this run"), whole, element("dl", { class: "facts" }, ...facts), element("pre", { tabindex: 0, "aria-label": "Command" }, run.command));
+  const problems = run.problems.length && element("div", { class: "problems", role: "group", tabindex: run.problems.length > 4 ? 0 : null, "aria-label": "Problems" }, element("b", {}, "Not all of this run can be read"), element("ul", {}, ...run.problems.map((text) => element("li", {}, text))));
   return [
     element("p", { class: "kicker" }, `heatlift · ${run.name} · ${KINDS[run.kind] ?? run.kind}`),
     element("h1", {}, run.title),
-    run.verdict && element("p", { class: "lead" }, run.verdict),
+    short && element("p", { class: "lead" }, short),
     problems,
     about,
   ];

@@ -1,23 +1,23 @@
 /** One image: its heatmaps, what is known of it, and the same image of another run beside it. */
 
+import { aboutImage, namesOf, problemsOf } from "/panel/about.js";
 import { chooser, element, labelled } from "/panel/elements.js";
 import { mount } from "/panel/panel.js";
 import { nearest } from "/panel/curves.js";
 import { link } from "./address.js";
-import { details, pictureUrl } from "./api.js";
+import { GONE, details, pictureUrl } from "./api.js";
 import { sourceOf } from "./frames.js";
-import { verdict } from "./tile.js";
 
 const KEEPS = {
   audit: "An audit keeps the heatmaps of a dozen telling images",
-  lift: "This run kept none for it: `--keep-steps N` keeps those of N images, step by step",
-  undesirable: "This run kept none for it: `--keep-steps N` keeps those of N images, step by step",
+  lift: "A run with --keep-steps N keeps those of N images, step by step",
+  undesirable: "A run with --keep-steps N keeps those of N images, step by step",
 };
 
 export class ImageView {
   /** `act(change)` goes somewhere else, `note(change)` writes down what is shown. */
-  constructor(host, { act, note, problem }) {
-    Object.assign(this, { host, act, note, problem, sides: [], shown: null });
+  constructor(host, { act, note, problem, address }) {
+    Object.assign(this, { host, act, note, problem, address, sides: [], shown: null });
   }
 
   /** Show what an address says; `rows` is the list that it is in. */
@@ -35,8 +35,8 @@ export class ImageView {
       const second = id === undefined ? null : await details(state.beside, id);
       if (key === this.shown) this.build(first, second);
     } catch (error) {
-      if (key === this.shown) this.host.replaceChildren(this.back(), element("p", { class: "missing" }, error.message));
-      this.problem(error);
+      if (key === this.shown) this.host.replaceChildren(this.back(), element("p", { class: "missing", role: "alert" }, error.message));
+      if (error.message === GONE) this.problem(error); // it also waits for the server
     }
   }
 
@@ -47,18 +47,27 @@ export class ImageView {
   }
 
   build(first, second) {
-    const heading = element("h2", { tabindex: -1 }, first.title || first.name);
     this.lead = element("div", { class: "lead" });
-    const names = element("div", { class: "names" }, heading, element("p", { class: "name" }, first.name), badge(first));
+    const names = namesOf(first, "h2");
     this.pair = element("div", { class: second ? "pair" : "single" });
-    const linked = second && labelled("Move both sliders together", element("input", { type: "checkbox", checked: this.state.linked, change: (event) => this.note({ linked: event.target.checked }) }), "tick");
-    this.host.replaceChildren(...[this.lead, names, linked, this.pair].filter(Boolean));
+    const slides = [first, second].every((image) => image?.layers.some(({ steps }) => steps.length > 1));
+    this.host.replaceChildren(...[this.lead, names, slides && this.linking(), this.pair].filter(Boolean));
     this.steer(first);
     this.sides = [this.side(first, "panel"), second && this.side(second, "other")].filter(Boolean);
     this.pair.append(...this.sides.map(({ node }) => node));
-    heading.focus({ preventScroll: true });
+    names.firstChild.focus({ preventScroll: true });
     scrollTo(0, Math.min(scrollY, this.host.offsetTop));
     document.title = `${first.title || first.name} – heatlift`;
+  }
+
+  linking() {
+    const box = element("input", { type: "checkbox", name: "linked", checked: this.state.linked, change: () => this.link(box.checked) });
+    return element("label", { class: "tick" }, box, element("span", {}, "Move both sliders together"));
+  }
+
+  link(linked) {
+    this.state = { ...this.state, linked };
+    this.note({ linked });
   }
 
   back() {
@@ -67,16 +76,17 @@ export class ImageView {
 
   /** The way back, to the neighbours in the list, and to the same image elsewhere. */
   async steer({ elsewhere }) {
-    const { at, image } = this.state;
-    const copy = element("button", { type: "button", click: () => copied(copy) }, "Copy link");
+    const { image } = this.state;
+    const copy = element("button", { type: "button", click: () => copied(copy, this.address()) }, "Copy link");
     const others = Object.keys(elsewhere).map((run) => [run, this.runs[run]?.name ?? run]);
     const beside = chooser({ name: "beside", change: () => this.act({ beside: beside.value || null, other: {} }) }, [["", "nothing"], ...others], this.state.beside ?? "");
     const steps = element("span", { class: "steps" });
     this.lead.replaceChildren(...[this.back(), steps, others.length && labelled("Beside it", beside), copy].filter(Boolean));
     this.neighbours = { previous: null, next: null };
-    if (at === null) return;
-    const [previous, here, next] = await Promise.all([at - 1, at, at + 1].map((place) => this.rows.row(place).catch(() => undefined)));
-    if (here?.id !== image || image !== this.state.image) return;
+    const at = await this.rows.placeOf(image, this.state.at ?? 0).catch(() => null);
+    if (at === null) return; // a link to an image that is not in this list
+    const [previous, next] = await Promise.all([at - 1, at + 1].map((place) => this.rows.row(place).catch(() => undefined)));
+    if (image !== this.state.image) return;
     const go = (row, place) => row && { image: row.id, at: place, panel: { ...this.state.panel, step: undefined }, other: { ...this.state.other, step: undefined } };
     this.neighbours = { previous: go(previous, at - 1), next: go(next, at + 1) };
     const button = (words, to, key) => element("button", { type: "button", disabled: !to, "aria-keyshortcuts": key, click: () => this.act(to) }, words);
@@ -90,8 +100,7 @@ export class ImageView {
     const host = element("div");
     const run = this.runs[image.run];
     const title = this.state.beside === null ? null : element("h3", {}, `${run.name}: ${run.title}`);
-    const problems = image.problems.map((text) => element("p", { class: "problem" }, text));
-    const node = element("article", { "aria-label": `${image.name} in ${run.name}` }, title, ...problems, host, facts(image), ...image.tables.map(table));
+    const node = element("article", { "aria-label": `${image.name} in ${run.name}` }, title, ...problemsOf(image), host, aboutImage(image));
     const side = { node, image, which, panel: null };
     if (!image.layers.length) host.append(plainly(image, run));
     else side.panel = mount(host, image, sourceOf(image.run, image), this.state[which], (state) => this.changed(side, state));
@@ -121,7 +130,7 @@ export class ImageView {
     const to = { "[": "previous", p: "previous", "]": "next", n: "next" }[event.key];
     if (to && this.neighbours?.[to]) this.act(this.neighbours[to]);
     else if (event.key === "Escape") this.act({ image: null, beside: null });
-    else this.sides[0]?.panel?.key(event);
+    else if (!event.target.closest?.(".scroll")) this.sides[0]?.panel?.key(event);
   }
 
   release() {
@@ -130,25 +139,11 @@ export class ImageView {
   }
 }
 
-async function copied(button) {
-  const words = await navigator.clipboard.writeText(location.href).then(() => "Copied", () => "Copy it from the address bar");
-  button.textContent = words;
+/** Browsers let a page write to the clipboard only where they trust the connection. */
+async function copied(button, address) {
+  const done = await navigator.clipboard?.writeText(address).then(() => true, () => false);
+  button.textContent = done ? "Copied" : "Copy it from the address bar";
   setTimeout(() => (button.textContent = "Copy link"), 2000);
-}
-
-function badge(image) {
-  const { kind, words } = verdict({ ...image, predicted: null });
-  return element("p", { class: `badge ${kind}` }, words);
-}
-
-function facts({ facts }) {
-  return element("dl", { class: "facts" }, ...facts.map(({ name, value }) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
-}
-
-function table({ title, columns, rows }) {
-  const head = element("tr", {}, ...columns.map((words) => element("th", { scope: "col" }, words)));
-  const body = rows.map(([first, ...others]) => element("tr", {}, element("th", { scope: "row" }, first ?? ""), ...others.map((words) => element("td", {}, words ?? ""))));
-  return element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, element("table", {}, element("caption", {}, title), element("thead", {}, head), element("tbody", {}, ...body)));
 }
 
 /** An image of which no heatmap was kept. */

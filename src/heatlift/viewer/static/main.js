@@ -1,14 +1,13 @@
 /** The page: what the address says is shown, and runs that grow are followed. */
 
-import { go, note, plain, read, watch } from "./address.js";
-import { GONE, runs as fetchRuns } from "./api.js";
 import { element } from "/panel/elements.js";
+import { go, link, note, plain, read, watch } from "./address.js";
+import { GONE, runs as fetchRuns } from "./api.js";
 import { Filters } from "./filters.js";
 import { Grid } from "./grid.js";
 import { Header } from "./header.js";
 import { ImageView } from "./image.js";
 import { listen } from "./keys.js";
-import { link } from "./address.js";
 import { Rows } from "./rows.js";
 import { Scores } from "./scores.js";
 
@@ -24,7 +23,7 @@ const header = new Header(host("header"), act);
 const filters = new Filters(host("filters"), (change) => act({ ...change, at: null }));
 const scores = new Scores(host("scores"), complain);
 const grid = new Grid(host("images"), { href: (row, at) => link({ ...state, image: row.id, at }), moved: (at) => jot({ at: at || null }), problem: complain });
-const image = new ImageView(host("image"), { act, note: jot, problem: complain });
+const image = new ImageView(host("image"), { act, note: jot, problem: complain, address: () => (jot.flush(), location.href) });
 
 /** Go where a change of the state leads. */
 function act(change) {
@@ -48,43 +47,53 @@ function show(next) {
   clearTimeout(jot.timer);
   jot.timer = null;
   const before = state;
-  state = settled(next);
+  state = next;
   const run = runs[state.run];
   host("waiting").hidden = true;
   if (!run) return missing();
+  const list = rows;
+  const view = state.image ? "image" : state.tab;
+  // Before anything above them changes its height: they remember where the reader was.
+  for (const [name, each] of Object.entries({ image, scores, images: grid })) if (name !== view) each.hide();
+  document.body.dataset.view = view;
+  host("header").hidden = false;
   header.show(runs, run, state);
   follow(run);
-  document.body.dataset.view = state.image ? "image" : state.tab;
-  const back = before.image && !state.image && rows;
-  if (state.image) grid.hide(), scores.hide(), filters.hide(), image.show(runs, state, rows);
-  else image.hide(), filters.show(run, state), filters.tell(rows);
-  if (!state.image && state.tab === "images") scores.hide(), grid.show(rows, state.at, Boolean(back));
-  if (!state.image && state.tab === "scores") grid.hide(), scores.show(run, state);
-  if (!state.image) document.title = `${run.name} – heatlift`;
   host("notice").hidden = true;
+  if (state.image) {
+    filters.hide();
+    image.show(runs, state, rows);
+    return;
+  }
+  document.title = `${run.name} – heatlift`;
+  filters.show(run, state, order(run));
+  filters.tell(rows);
+  const back = Boolean(before.image) && rows === list; // to the tile of the image that was looked at last
+  if (state.tab === "scores") scores.show(run, state);
+  else grid.show(rows, back ? before.at ?? state.at : state.at, back);
 }
 
-/** What the address leaves open: a run's own order, and numbers with the highest first. */
-function settled(next) {
-  const run = runs[next.run];
-  if (!run) return next;
-  const column = run.columns.find(({ key }) => key === (next.sort ?? run.sort));
-  return { ...next, descending: next.descending ?? column?.type === "number" };
+/** What the list is sorted by: where the address leaves it open the run's own column, numbers from the highest. */
+function order(run) {
+  const sort = state.sort ?? run.sort;
+  const column = run.columns.find(({ key }) => key === sort);
+  return { sort, descending: state.descending ?? column?.type === "number" };
 }
 
 /** The list that the address stands for: the same object as long as it is the same list. */
 function follow(run) {
-  const query = { where: state.where, sort: state.sort ?? run.sort, descending: state.descending };
+  const query = { where: state.where, ...order(run) };
   if (rows && JSON.stringify([rows.run, rows.query]) === JSON.stringify([run.id, query])) return;
   rows = new Rows(run.id, query);
   rows.addEventListener("rows", () => filters.tell(rows));
-  if (state.tab === "scores" && !state.image) rows.row(0).catch(complain);
+  if (state.tab === "scores" && !state.image) rows.row(0).catch(complain); // for the count
 }
 
 function missing() {
   for (const view of [filters, grid, scores, image]) view.hide();
-  const words = `There is no run ${state.run} here: ${runs.length} ${runs.length === 1 ? "is" : "are"} open.`;
-  host("waiting").replaceChildren(words, " ", element("a", { href: link(plain(0)) }, "Open the first"));
+  const open = `${runs.length} ${runs.length === 1 ? "is" : "are"} open.`;
+  host("header").hidden = true;
+  host("waiting").replaceChildren(element("h1", {}, "There is no such run here"), `${open} `, element("a", { href: link(plain(0)) }, "Go to the first"));
   host("waiting").hidden = false;
 }
 
@@ -117,10 +126,16 @@ function grown() {
   const run = runs[state.run];
   if (!run) return;
   header.show(runs, run, state);
-  if (!state.image) filters.show(run, state);
   scores.refresh();
   rows?.refresh();
-  if (state.tab === "scores" && !state.image) scores.show(run, state), rows?.row(0).catch(complain);
+  const list = rows;
+  follow(run);
+  if (state.image) return;
+  filters.show(run, state, order(run));
+  if (state.tab === "scores") {
+    scores.show(run, state);
+    rows.row(0).catch(complain); // for the count
+  } else if (rows !== list) grid.show(rows);
 }
 
 async function start() {

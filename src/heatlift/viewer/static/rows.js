@@ -26,10 +26,25 @@ export class Rows extends EventTarget {
     return this.get(index);
   }
 
+  /** Where an image is in the list: at a place or, in a list that has grown since, not far from it; or null. */
+  async placeOf(id, near) {
+    for (const around of [near, near + PAGE, near - PAGE]) {
+      if (around < 0 || !(await this.row(around))) continue;
+      const number = Math.floor(around / PAGE);
+      const at = this.pages.get(number).rows.findIndex((row) => row.id === id);
+      if (at >= 0) return number * PAGE + at;
+    }
+    return null;
+  }
+
   /** Fetch what is missing between two places; what was asked for elsewhere and has not come is dropped. */
   want(from, to) {
     const [first, last] = [Math.floor(from / PAGE), Math.floor(Math.max(from, to - 1) / PAGE)];
-    for (const [number, { stop }] of this.asked) if (number < first || number > last) stop();
+    for (const [number, { stop }] of this.asked) {
+      if (number >= first && number <= last) continue;
+      this.asked.delete(number);
+      stop();
+    }
     for (let number = first; number <= last; number++) {
       if (this.pages.get(number)?.version !== this.version) this.ask(number).catch((error) => this.tell("problem", error));
     }
@@ -46,9 +61,9 @@ export class Rows extends EventTarget {
     if (under?.version === this.version) return under.promise;
     under?.stop();
     const control = new AbortController();
-    const asked = { version: this.version, stop: () => (control.abort(), this.asked.get(number) === asked && this.asked.delete(number)) };
-    asked.promise = this.fetch(number, control.signal, asked);
+    const asked = { version: this.version, stop: () => control.abort() };
     this.asked.set(number, asked);
+    asked.promise = this.fetch(number, control.signal, asked);
     return asked.promise;
   }
 

@@ -45,7 +45,7 @@ export class Scores {
     const { key, run, state } = this;
     const column = figure.dataset.column;
     try {
-      const found = await distribution(run.id, column, state.where);
+      const found = await this.found(run, column, state.where);
       if (key === this.key) this.draw(figure, found);
     } catch (error) {
       figure.replaceChildren(figure.firstChild, element("p", { class: "help" }, error.message));
@@ -53,13 +53,22 @@ export class Scores {
     }
   }
 
+  /** As many bins as the images can fill, of which filters may leave few. */
+  async found(run, column, where) {
+    const bins = enough(run.done);
+    const found = await distribution(run.id, column, where, bins);
+    const fewer = enough(found.n);
+    return fewer < bins ? distribution(run.id, column, where, fewer) : found;
+  }
+
   draw(figure, found) {
     const { column } = found;
+    const title = columnTitle(this.run.columns.find(({ key }) => key === column) ?? found);
     const focused = figure.contains(document.activeElement) ? document.activeElement : null;
     const large = this.large.has(column);
     figure.classList.toggle("large", large);
-    const href = (low, high, below, group) => {
-      const bin = { column, low, high, ...(below ? { below } : {}) };
+    const href = (bounds, group) => {
+      const bin = { column, ...bounds };
       const where = added(this.state.where.filter((each) => each.column !== "correct"), bin);
       return link({ ...this.state, tab: "images", at: null, sort: column, where: [...where, { column: "correct", in: [group] }] });
     };
@@ -69,7 +78,13 @@ export class Scores {
       figure.querySelector("button").focus();
     };
     const bin = focused?.dataset.bin;
-    figure.replaceChildren(...histogram(found, href, large, enlarge));
+    figure.replaceChildren(...histogram({ ...found, title }, { width: figure.clientWidth || 320, large, href, enlarge }));
     if (bin !== undefined) figure.querySelector(`.bar[data-bin="${bin}"]`)?.focus();
   }
+}
+
+/** Bins for so many images. */
+function enough(images) {
+  if (images < 60) return 12;
+  return images < 300 ? 24 : 40;
 }

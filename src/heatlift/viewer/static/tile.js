@@ -1,5 +1,6 @@
 /** One image in the grid. */
 
+import { judged } from "/panel/about.js";
 import { element } from "/panel/elements.js";
 import { pictureUrl } from "./api.js";
 
@@ -18,22 +19,21 @@ export function fill(place, row, run, href, total) {
   if (place.key === key) return;
   place.key = key;
   place.link.href = href;
-  place.link.className = `tile ${verdict(row).kind}`;
-  place.link.title = row.name;
+  const { kind, words } = judged(row);
+  place.link.className = `tile ${kind}`;
+  place.link.title = row.status === "ok" ? row.name : `${row.name}: ${row.status}`;
   place.link.replaceChildren(
     picture(row, run),
     element("span", { class: "title" }, row.title || row.name),
-    element("span", { class: "verdict" }, verdict(row).words),
-    element("span", { class: "shown" }, row.shown ?? ""),
+    element("span", { class: "verdict" }, words),
+    shown(row.shown),
   );
 }
 
-/** Whether the prediction was right, in words and as a class of the style sheet. */
-export function verdict({ status, correct, predicted }) {
-  if (status !== "ok") return { kind: "failed", words: status };
-  if (correct === true) return { kind: "correct", words: "correct" };
-  if (correct === false) return { kind: "wrong", words: predicted ? `wrong: ${predicted}` : "wrong" };
-  return { kind: "unlabelled", words: predicted ? `predicted ${predicted}` : "no label" };
+/** The value of the column that orders the list: of its name and its value, the value stays readable. */
+function shown(text) {
+  const [, name, value] = /^(.*\s)(\S+)$/s.exec(text ?? "") ?? [null, "", text ?? ""];
+  return element("span", { class: "shown" }, element("span", {}, name), element("span", {}, value));
 }
 
 function picture(row, run) {
