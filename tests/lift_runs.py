@@ -61,7 +61,7 @@ def keep(folder: Path, image: str, steps: int, like: InventedLift, draw: np.rand
     for step in range(steps + 1):
         frame = (neutral + way * step / max(1, steps)).clip(neutral - 1, neutral + 1).astype(np.float32)
         recorder.add(frame, step)
-    Evolutions(folder).write(image, frame, recorder, like.method)
+    Evolutions(folder).write(image, frame, recorder, like.method, result=recorder.steps[-1])
     path = original_path(folder, image)
     path.parent.mkdir(exist_ok=True)
     Image.fromarray(draw.integers(0, 256, (like.side, like.side, 3), dtype=np.uint8)).save(path)

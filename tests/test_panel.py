@@ -37,12 +37,12 @@ from pages import EVIL, Elements
 
 Array = np.ndarray[Any, Any]
 KEYS = {
-    *("run", "id", "name", "title", "status", "correct", "previous", "facts", "tables", "thumbnail"),
+    *("run", "id", "name", "title", "status", "correct", "facts", "tables", "thumbnail"),
     *("original", "size", "reference", "layers", "problems", "elsewhere"),
 }
 LAYER_KEYS = {
     *("title", "what", "kind", "operation", "channels", "neutral", "steps", "own", "own_words", "figures"),
-    *("target", "label", "second", "problem"),
+    *("result", "target", "label", "second", "problem"),
 }
 
 
@@ -94,7 +94,7 @@ def test_details_have_the_keys_that_the_page_reads() -> None:
     assert made.keys() == KEYS
     [told] = made["layers"]
     assert told.keys() == LAYER_KEYS
-    assert told["figures"].keys() == {"step", "co", "p_target", "p_label", "top"}
+    assert told["figures"].keys() == {"step", "co", "p_target", "p_label", "top", "view"}
     assert told["second"] == {
         "name": "other",
         "p_before": "0.1",
@@ -122,6 +122,7 @@ def test_numbers_that_are_not_finite_are_null() -> None:
         "p_target": [0.25, None, None],
         "p_label": None,
         "top": [[["cat", 0.5], ["dog", None]], None, []],
+        "view": False,
     }
 
 

@@ -319,3 +319,12 @@ def test_requests_that_are_none_do_not_end_the_viewer(viewer: Served, capfd: Any
                ("Sec-WebSocket-Version", "13")]  # fmt: skip
     assert viewer.ask("/api/runs", headers=upgrade).status in (200, 400)
     assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("site", "mode", "status"), [
+    ("cross-site", "no-cors", 403), ("cross-site", "cors", 403), ("cross-site", "navigate", 200),
+    ("same-origin", "cors", 200), ("none", "navigate", 200), ("same-site", "no-cors", 200),
+])  # fmt: skip
+def test_other_sites_can_t_make_it_work(viewer: Served, site: str, mode: str, status: int) -> None:
+    headers = [("Sec-Fetch-Site", site), ("Sec-Fetch-Mode", mode)]
+    assert viewer.ask("/api/runs", headers=headers).status == status

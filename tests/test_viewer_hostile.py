@@ -6,6 +6,7 @@ import atexit
 import json
 import os
 import pickle
+import resource
 import shutil
 import struct
 import zipfile
@@ -518,6 +519,20 @@ def rewritten(values: Any) -> Callable[[Path], None]:
     return rewrite
 
 
+def array_of(maps: Path, name: str, shape: list[int]) -> None:
+    """A description of another shape, whose chunks go with it."""
+    zarr_json(maps / name / "zarr.json", lambda content: content.update(shape=shape))
+
+
+def foreign_codec(maps: Path) -> None:
+    """A codec of somebody's own before all others."""
+
+    def change(content: dict[str, Any]) -> None:
+        content["codecs"].insert(0, {"name": "numcodecs.pickle", "configuration": {}})
+
+    zarr_json(maps / "evolution" / "zarr.json", change)
+
+
 MAPS: dict[str, Callable[[Path], object]] = {
     "missing chunk": lambda maps: chunk_of(maps).unlink(),
     "torn chunk": lambda maps: chunk_of(maps).write_bytes(chunk_of(maps).read_bytes()[:50]),
@@ -554,6 +569,9 @@ MAPS: dict[str, Callable[[Path], object]] = {
     "chunks are none": attributes(chunk_steps=0),
     "attributes are a list": lambda maps: zarr_json(maps / "zarr.json", lambda c: c.update(attributes=[])),
     "another format": attributes(format=99),
+    "another chunk length": attributes(chunk_steps=16),
+    "another codec": foreign_codec,
+    "very many steps": lambda maps: array_of(maps, "final", [4000, 4096, 4096]),
 }  # fmt: skip
 
 
@@ -570,8 +588,8 @@ def test_heatmaps_that_are_damaged_are_named(tmp_path: Path, how: str) -> None:
         named = maps.name in layer["problem"] or "24 x 24 pixels" in layer["problem"]
         assert named, layer["problem"]
         assert str(tmp_path) not in json.dumps(image)
-        answer = viewer.ask("/api/runs/0/images/0.0/layers/0/frames/4")
-        if how not in ("small", "more steps"):
+        answer = viewer.ask("/api/runs/0/images/0.0/layers/0/frames/3")
+        if how not in ("small", "more steps", "very many steps"):
             assert (answer.status, list(answer.json)) == (404, ["error"])
             assert str(tmp_path) not in answer.json["error"]
         other = viewer.get("/api/runs/0/images/0.3")
@@ -794,3 +812,47 @@ def test_what_is_confined(tmp_path: Path) -> None:
         confined_folder(run, run / "sub")
     (run / "sub" / "beside").unlink()
     assert confined_folder(run, run / "sub")
+
+
+@pytest.mark.parametrize("name", ["final", "evolution"])
+def test_arrays_of_the_older_format_are_not_even_opened(tmp_path: Path, name: str) -> None:
+    """There a filter may be a pickle, which would run."""
+    run = everything(tmp_path / "lift")
+    maps = Evolutions(run).folder("owl/0.png")
+    ran = tmp_path / "ran"
+    for file in (maps / name).iterdir():
+        file.unlink()
+    described = {
+        "zarr_format": 2, "shape": [1], "chunks": [1], "dtype": "|O", "fill_value": None, "order": "C",
+        "compressor": None, "filters": [{"id": "vlen-utf8"}, {"id": "pickle", "protocol": 5}],
+    }  # fmt: skip
+    (maps / name / ".zarray").write_text(json.dumps(described))
+    (maps / name / "0").write_bytes(pickle.dumps(Bomb(ran)))
+    with served(run) as viewer:
+        image = first(viewer)
+        assert maps.name in image["layers"][0]["problem"]
+        for frame in range(5):
+            viewer.ask(f"/api/runs/0/images/0.0/layers/0/frames/{frame}")
+    with pytest.raises(HeatliftError, match="damaged|can't be read"):
+        Evolutions(run).final("owl/0.png") if name == "final" else Evolutions(run).frame("owl/0.png", 1)
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize("values", [2**20, 2**25])
+def test_a_word_repeated_very_often_takes_no_memory(tmp_path: Path, values: int) -> None:
+    run = everything(tmp_path / "lift")
+    pieces = split(run, "lift", 3)
+    for number, piece in enumerate(pieces):
+        put(run, number, piece)
+    path = part_file(run, "lift", 1)
+    word = pa.array(["x" * 3000 if values == 2**20 else "x"])
+    column = pa.DictionaryArray.from_arrays(pa.array(np.zeros(values, np.int32)), word)
+    pq.write_table(pa.table({"image": column}), path, compression="zstd", store_schema=False)
+    assert path.stat().st_size < 2**21
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with served(run) as viewer:
+        (problem,) = viewer.run()["problems"]
+        assert "lift/part-000001.parquet" in problem
+        assert {row["name"] for row in viewer.rows()} == {f"owl/{i}.png" for i in range(3)}
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024  # MB
+    assert grown < 1000

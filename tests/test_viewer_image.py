@@ -74,9 +74,14 @@ def test_a_lifted_image(tmp_path: Path, method: str) -> None:
             assert second["name"] == "other-net"
             assert second["p_before"] == number(row["p_verify_before"])
             assert second["p_after"] == number(row["p_verify_after"])
-            for frame in range(0, len(layer["steps"]), 7):
+            assert layer["result"] == {"co": row["co"], "p_target": row["p_after"],
+                                       "p_label": row["p_after"] if row["label"] == row["target"] else None}  # fmt: skip
+            assert layer["figures"]["view"] == (method == "spotlight")
+            for frame in (*range(0, len(layer["steps"]) - 1, 7), layer["own"]):
                 answer = viewer.ask(f"{at}/layers/0/frames/{frame}")
-                wanted = encoded(evolutions.frame(name, layer["steps"][frame]), neutral)
+                result = frame == layer["own"]  # it is kept exactly, and not as the film has it
+                shown = evolutions.final(name) if result else evolutions.frame(name, layer["steps"][frame])
+                wanted = encoded(shown, neutral)
                 assert np.array_equal(levels(answer, (3, 24, 24)), wanted.levels)
                 assert float(answer.headers["X-Unit"]) == wanted.unit
                 assert float(answer.headers["X-Largest"]) == wanted.largest
@@ -120,7 +125,10 @@ def test_an_image_with_masks(tmp_path: Path) -> None:
             assert layer["figures"]["p_target"] == [step / 32 + k / 128 for step in range(21)]
             assert layer["figures"]["co"] is None
             for frame in (0, 9, 20):
-                wanted = encoded(evolutions.frame(f"{factor}/owl/0.png", frame), 0.0)
+                mask = f"{factor}/owl/0.png"
+                wanted = encoded(
+                    evolutions.final(mask) if frame == 20 else evolutions.frame(mask, frame), 0.0
+                )
                 answer = viewer.ask(f"{at}/layers/{k}/frames/{frame}")
                 assert np.array_equal(levels(answer, (1, 24, 24)), wanted.levels)
         assert np.array_equal(decoded(viewer.ask(f"{at}/reference")), reference)

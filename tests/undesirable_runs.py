@@ -77,7 +77,7 @@ def keep(folder: Path, i: int, like: InventedMasks, draw: np.random.Generator) -
             for step in range(like.steps + 1):
                 start = 0.5 * (1 - step / like.steps)
                 recorder.add((start + taken * step / like.steps).clip(0, 1).astype(np.float32), step)
-        Evolutions(folder).write(f"{factor}/{image}", taken, recorder, "undesirable")
+        Evolutions(folder).write(f"{factor}/{image}", taken, recorder, "undesirable", result=like.steps)
         result = x + taken[0][:, :, None] * (blurred - x)
         _save(Image.fromarray(np.rint(result * 255).astype(np.uint8)), perturbed_path(folder, factor, image))
 

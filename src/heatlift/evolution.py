@@ -28,12 +28,14 @@ class Evolution:
         heatmaps: (T, c, h, w) float16, made smaller.
         p_target: by step, the target's softmax probability as the optimiser saw it.
         top: by step, the likeliest classes with their probabilities, likeliest first.
+        view: whether these are of a view of the image, another one at each step.
     """
 
     steps: tuple[int, ...]
     heatmaps: Tensor = field(repr=False)
     p_target: Mapping[int, float] = field(repr=False)
     top: Mapping[int, Sequence[tuple[int, float]]] = field(repr=False)
+    view: bool = False
 
 
 class Film:
@@ -45,9 +47,11 @@ class Film:
     Args:
         target: the class of each image, (n,).
         size: height and width of a heatmap, to which coarse ones are enlarged.
+        view: whether the optimiser sees another view of the image at each step.
     """
 
-    def __init__(self, target: Tensor, size: Sequence[int]) -> None:
+    def __init__(self, target: Tensor, size: Sequence[int], view: bool = False) -> None:
+        self._view = view
         self._target = target[:FILMED].tolist()
         shrink = min(1.0, SIDE / max(size))
         height, width = (max(1, round(side * shrink)) for side in size)
@@ -85,9 +89,8 @@ class Film:
             # Steps after the best one, where that is the result, are not its way.
             way = {step: frame for step, frame in frames.items() if step < last}
             way[last] = self._small(heatmaps[place])
-            found.append(
-                Evolution(tuple(way), torch.stack(list(way.values())), self._p[place], self._top[place])
-            )
+            heatmaps_of_it = torch.stack(list(way.values()))
+            found.append(Evolution(tuple(way), heatmaps_of_it, self._p[place], self._top[place], self._view))
         return tuple(found)
 
     def _add(self, place: int, step: int, frame: Tensor) -> None:

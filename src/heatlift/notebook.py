@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from heatlift.evolution import FILMED, Evolution
-from heatlift.panel import Details, Fact, Figures, Layer, Picture, Second, panel_frame, panel_page
+from heatlift.panel import Details, Fact, Figures, Layer, Picture, Result, Second, panel_frame, panel_page
+from heatlift.panel.words import ADDED, MULTIPLIED, SEEN, TAKEN
 from heatlift.perturbation import reference_images
+from heatlift.wording import class_name, number
 
 if TYPE_CHECKING:
     from heatlift.explanation import Change, Explanation, Seen
@@ -22,11 +24,6 @@ if TYPE_CHECKING:
     from heatlift.masked import Undesirable
 
 Names = Sequence[str] | None
-
-ADDED = "What is added to the pixels: red brightens, blue darkens, white leaves them as they are."
-MULTIPLIED = "What a pixel is multiplied by: red brightens, blue darkens, white leaves it as it is."
-TAKEN = "How much of a pixel is blurred away, from nothing (blank) to all of it (dark)."
-SEEN = "Red raises and blue lowers the predicted class, as this method has it."
 
 
 def lift_html(lift: Lift) -> str:
@@ -46,6 +43,7 @@ def lift_html(lift: Lift) -> str:
             len(way.steps) - 1,
             "reached here" if lift.reached[i] else "not reached",
             figures=_figures(way, lift.classes, lift.history[i]),
+            result=Result(float(lift.score[i]), float(lift.p_after[i])),
             target=_class(lift.target[i], lift.classes),
         )
         facts = [
@@ -63,7 +61,8 @@ def masks_html(found: Undesirable) -> str:
     for i in range(min(FILMED, len(found.images))):
         way = _way(found.evolutions, i, 1 - found.masks[i], found.history.shape[1] - 1)
         layer = _mask_layer("Undesirable pixels", _class(found.target[i], found.classes), way.steps)
-        layer = replace(layer, figures=_figures(way, found.classes, None))
+        result = Result(p_target=float(found.p_after[i]))
+        layer = replace(layer, figures=_figures(way, found.classes, None), result=result)
         facts = [
             *_predictions(found, i),
             Fact("phi", f"{_number(found.phi[i])}%"),
@@ -166,6 +165,7 @@ def _figures(way: Evolution, names: Names, history: Tensor | None) -> Figures | 
         p_target if way.p_target else None,
         None,
         top if way.top else None,
+        way.view,
     )
 
 
@@ -196,12 +196,11 @@ def _change_layer(found: Explanation, change: Change, names: Names) -> Layer:
 
 
 def _class(index: Tensor | int, names: Names) -> str:
-    place = int(index)
-    return names[place] if names is not None and place < len(names) else f"class {place}"
+    return class_name(int(index), names)
 
 
 def _number(value: Tensor) -> str:
-    return f"{float(value):.3g}"
+    return number(float(value))
 
 
 def _array(heatmap: Tensor) -> NDArray[Any]:

@@ -117,7 +117,7 @@ class Spotlight:
         views = drawn_views(x, (self.steps + 1, self.views), self.shift, self.mirror, self.seed)
         given = {"x": x, "target": subjects.target, "before": subjects.logits, "views": views}
         start = x.new_zeros(len(x), 3 if self.colour else 1, self.resolution, self.resolution)
-        film = Film(subjects.target, x.shape[2:]) if observe is None else None
+        film = Film(subjects.target, x.shape[2:], view=True) if observe is None else None
         found = optimiser((start,), given, observe or film, progress)
         heatmaps = self._decode(found.parameters, given)
         return subjects.lifted(

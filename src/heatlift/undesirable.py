@@ -244,7 +244,8 @@ class UndesirablePixels:
         # As many at a time as fill the network's passes: more would only take memory.
         together = max(1, portions.size // (len(subjects.images) * self.restarts))
         groups = [range(k, min(k + together, first + count)) for k in range(first, first + count, together)]
-        film = Film(subjects.target, subjects.images.shape[2:]) if observe is None else None
+        size = subjects.images.shape[2:]
+        film = Film(subjects.target, size, view=self.views > 0) if observe is None else None
         watcher = observe if film is None else _taken(film)
         found: list[Undesirable] = []
         for place, group in enumerate(groups):

@@ -22,6 +22,7 @@ class Figures:
         p_target: probability of the target.
         p_label: probability of the label.
         top: the most probable classes, (name, probability) each.
+        view: whether they are of a view of the image, shifted or mirrored, another one at each step.
     """
 
     step: Sequence[int]
@@ -29,6 +30,16 @@ class Figures:
     p_target: Sequence[float | None] | None = None
     p_label: Sequence[float | None] | None = None
     top: Sequence[Sequence[tuple[str, float]] | None] | None = None
+    view: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """Figures of the result, measured on the image itself."""
+
+    co: float | None = None
+    p_target: float | None = None
+    p_label: float | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,7 @@ class Layer:
         own: the place of the frame that the run's figures are about.
         own_words: what is said of it.
         figures: numbers per step.
+        result: those of the frame that the run's figures are about.
         target: the class that the heatmap is for.
         label: the true class.
         second: another network's opinion.
@@ -73,6 +85,7 @@ class Layer:
     own: int = 0
     own_words: str = ""
     figures: Figures | None = None
+    result: Result | None = None
     target: str = ""
     label: str | None = None
     second: Second | None = None
@@ -116,7 +129,6 @@ class Details:
         elsewhere: ids of the image of the same name in other runs, by the run's id.
         run: the run's id.
         id: the image's id in its run.
-        previous: the id of the image before it.
     """
 
     name: str
@@ -134,7 +146,6 @@ class Details:
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     run: int = 0
     id: str = ""
-    previous: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """What JSON can hold: numbers that are not finite are None, and every text is printable."""

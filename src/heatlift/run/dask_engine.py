@@ -7,8 +7,9 @@ half until the images at fault are found; they become failed rows, and the other
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,9 @@ LIVES = 3
 
 RETRIES = 2
 """Times that a shard is begun again after an error that is not about its images, such as a full disk."""
+
+LOOK, PATIENCE = 10, 120
+"""Seconds between looks at whether there are any workers, and for which there may be none."""
 
 FATAL = f"the worker ended {LIVES} times on this image"
 
@@ -99,28 +103,61 @@ class _Handing:
         self._options |= {"resources": {RESOURCE: 1}} if needs_gpu else {}
 
     def __call__(self, shards: Shards, finished: Callable[[int], None]) -> None:
-        from distributed import KilledWorker, as_completed
-
         waiting = {
             self._submitted(do_shard, number, list(items), (), retries=RETRIES): number
             for number, items in shards.items()
         }
-        for future in as_completed(list(waiting)):
-            number = waiting.pop(future)
+        while waiting:
+            for future in self._done(list(waiting)):
+                number = waiting.pop(future)
+                worker = self._worker(future, number, shards[number])
+                future.release()
+                self._done_by[worker] += len(shards[number])
+                finished(len(shards[number]))
+
+    def _worker(self, future: Any, number: int, items: Sequence[Item]) -> str:
+        """Who has done a shard, once it is done in one way or another."""
+        from distributed import KilledWorker
+
+        try:
+            return str(future.result())
+        except KilledWorker:
+            return self._without_culprits(number, items)
+        except HeatliftError:
+            raise
+        except Exception as error:
+            raise HeatliftError(
+                f"shard {number} failed on its worker {1 + RETRIES} times: {type(error).__name__}, "
+                f"{first_line(error)}; the same command goes on from here"
+            ) from error
+
+    def _done(self, futures: Sequence[Any]) -> Collection[Any]:
+        """Those that are done, at least one.
+
+        Raises:
+            HeatliftError: nobody is there to do any.
+        """
+        from distributed import wait
+
+        alone_since: float | None = None
+        while True:
             try:
-                worker = future.result()
-            except KilledWorker:
-                worker = self._without_culprits(number, shards[number])
-            except HeatliftError:
-                raise
-            except Exception as error:
-                raise HeatliftError(
-                    f"shard {number} failed on its worker {1 + RETRIES} times: {type(error).__name__}, "
-                    f"{first_line(error)}; the same command goes on from here"
-                ) from error
-            future.release()
-            self._done_by[worker] += len(shards[number])
-            finished(len(shards[number]))
+                found: Collection[Any] = wait(futures, timeout=LOOK, return_when="FIRST_COMPLETED").done
+                return found
+            except TimeoutError:
+                now = time.monotonic()
+                if self._client.scheduler_info(n_workers=-1)["workers"]:
+                    alone_since = None
+                elif alone_since is None:
+                    alone_since = now
+                elif now - alone_since > PATIENCE:
+                    raise HeatliftError(
+                        f"the cluster has had no worker for {PATIENCE} s; the same command goes on from here"
+                    ) from None
+
+    def _result(self, future: Any) -> Any:
+        self._done([future])
+        return future.result()
 
     def _submitted(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         return self._client.submit(function, self._errand, *arguments, **(self._options | options))
@@ -133,8 +170,7 @@ class _Handing:
         others = [item for item in items if item not in culprits]
         while True:
             try:
-                left = self._submitted(do_shard, number, others, tuple(culprits))
-                return str(left.result())
+                return str(self._result(self._submitted(do_shard, number, others, tuple(culprits))))
             except KilledWorker:
                 # Only together do they end it: nothing is known of any of them.
                 culprits, others = list(items), []
@@ -148,7 +184,7 @@ class _Handing:
         middle, found = len(items) // 2, []
         for half in (items[:middle], items[middle:]):
             try:
-                self._submitted(try_images, list(half)).result()
+                self._result(self._submitted(try_images, list(half)))
             except KilledWorker:
                 found += self._culprits(half)
         return found

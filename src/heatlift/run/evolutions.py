@@ -12,7 +12,7 @@ import hashlib
 import math
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,9 @@ FORMAT = 1
 KEPT = {"format", "image", "method", "exponent", "steps", "scale", "levels", "chunk_steps"}
 """The attributes of an image's group; its heatmap is ``final * 2**exponent``."""
 
+RESULT = "result"
+"""A further attribute, which earlier versions did not write: the step that the heatmap is of, or null."""
+
 LEVELS = 80
 """On each side of zero: what a colour map shows. With all 127 that a byte has, files are a fifth larger."""
 
@@ -50,6 +53,9 @@ LAYOUT: dict[str, Any] = {
 
 LARGEST = 3 * 4096**2
 """Values of a step; a damaged description must not fill the memory."""
+
+CODECS = {"sharding_indexed", "bytes", "blosc", "crc32c"}
+"""All that is ever decoded: others, of somebody else's making, may run what they find."""
 
 MEND = "delete it and start the same run again, which makes what is missing"
 
@@ -108,7 +114,14 @@ class Evolutions:
     def __init__(self, run: str | Path) -> None:
         self.store = Path(run) / "maps.zarr"
 
-    def write(self, image: str, final: NDArray[np.float32], recorder: Recorder | None, method: str) -> None:
+    def write(
+        self,
+        image: str,
+        final: NDArray[np.float32],
+        recorder: Recorder | None,
+        method: str,
+        result: int | None = None,
+    ) -> None:
         """Keep an image's heatmap, and its evolution if one was recorded, in place of what is there of it.
 
         A reader sees all of it or nothing, also when the writer is killed: its folder, of 3 or 5 files,
@@ -119,6 +132,7 @@ class Evolutions:
             final: (c, h, w), finite; its largest values are kept to 11 bits.
             recorder: the evolution; None or an empty one for none.
             method: what made the heatmap.
+            result: the step that ``final`` is of; None where it is no step's, such as a mean.
 
         Raises:
             HeatliftError: a heatmap that is not finite, not (c, h, w), or not of its evolution's shape.
@@ -128,7 +142,7 @@ class Evolutions:
         folder = self.folder(image)
         partial = _hidden(folder)
         try:
-            _write(partial, image, method, final, recorder or Recorder(scale=1.0))
+            _write(partial, image, method, final, recorder or Recorder(scale=1.0), result)
             _put(partial, folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -158,7 +172,7 @@ class Evolutions:
             HeatliftError: no such image, or it is damaged.
         """
         kept = self._kept(image)
-        stored = _read(self.folder(image) / "final", slice(None))
+        stored = _read(self.folder(image) / "final", slice(None), "float16", 3)
         return np.asarray(np.ldexp(stored.astype(np.float32), kept["exponent"]), np.float32)
 
     def steps(self, image: str) -> list[int]:
@@ -168,6 +182,15 @@ class Evolutions:
             HeatliftError: no such image, or it is damaged.
         """
         return list(self._kept(image)["steps"])
+
+    def result(self, image: str) -> int | None:
+        """The step that an image's heatmap is of; None where it is no step's, or nobody noted it.
+
+        Raises:
+            HeatliftError: no such image, or it is damaged.
+        """
+        step: int | None = self._kept(image).get(RESULT)
+        return step
 
     def frame(self, image: str, step: int) -> NDArray[np.float32]:
         """The heatmap (c, h, w) at a step, within half a level (scale / 160) unless clipped.
@@ -181,7 +204,7 @@ class Evolutions:
             raise HeatliftError(f"{self.store} has no step {step} of '{image}': see steps() for those it has")
         index = steps.index(step)
         chunk = slice(index - index % kept["chunk_steps"], index + 1)
-        differences = _read(self.folder(image) / "evolution", chunk)
+        differences = _read(self.folder(image) / "evolution", chunk, "int8", 4)
         if len(differences) != chunk.stop - chunk.start:  # the sum of what is not there would be zeros
             raise HeatliftError(f"{self.folder(image)} is damaged: step {step} is missing in it: {MEND}")
         levels = differences.sum(axis=0, dtype=np.int8)
@@ -216,11 +239,14 @@ def _begin(store: Path) -> None:
         partial.replace(store / "zarr.json")
 
 
-def _write(folder: Path, image: str, method: str, final: NDArray[Any], recorder: Recorder) -> None:
+def _write(
+    folder: Path, image: str, method: str, final: NDArray[Any], recorder: Recorder, result: int | None
+) -> None:
     # Divided by a power of 2, which costs no bits: float16 would turn 1e-8 into 0, and 1e5 into infinity.
     exponent = math.frexp(float(np.abs(final).max()))[1]
     kept: dict[str, Any] = {"format": FORMAT, "image": image, "method": method, "exponent": exponent}
     kept |= {"levels": LEVELS, "chunk_steps": CHUNK_STEPS, "steps": recorder.steps, "scale": recorder.scale}
+    kept |= {RESULT: result}
     arrays: dict[str, NDArray[Any]] = {"final": np.ldexp(final, -exponent).astype(np.float16)}
     if recorder.steps:
         arrays["evolution"] = recorder.differences()
@@ -249,18 +275,49 @@ def _put(partial: Path, folder: Path) -> None:
 
 def _attributes(folder: Path) -> dict[str, Any]:
     kept = read_json(folder / "zarr.json").get("attributes")
-    if not isinstance(kept, dict) or kept.keys() != KEPT or kept["format"] != FORMAT:
+    if (
+        not isinstance(kept, dict)
+        or kept.keys() - {RESULT} != KEPT
+        or (kept["format"], kept["chunk_steps"]) != (FORMAT, CHUNK_STEPS)
+    ):
         raise HeatliftError(f"{folder} is damaged, or of another version of heatlift: {MEND}")
     return kept
 
 
-def _read(folder: Path, part: slice) -> NDArray[Any]:
+def _read(folder: Path, part: slice, kind: str, axes: int) -> NDArray[Any]:
+    """A part of an array, as `LAYOUT` has it and nothing else has.
+
+    Args:
+        folder: the array's.
+        part: of its first axis, at most `CHUNK_STEPS` long where it has ends.
+        kind: the type of its values.
+        axes: how many it has.
+
+    Raises:
+        HeatliftError: it is damaged, or made by somebody else.
+    """
     try:
-        array = zarr.open_array(folder, mode="r")
+        described = read_json(folder / "zarr.json")
+        shape = described["shape"]
+        foreign = set(_codecs(described["codecs"])) - CODECS
+        if described["data_type"] != kind or len(shape) != axes or foreign:
+            raise ValueError("it is not as runs write it")
+        # By what is described, since opening it may already run a codec.
+        array = zarr.open_array(folder, mode="r", zarr_format=3)
         if not any(file.stat().st_size for file in folder.glob("c.*")):  # Zarr would read zeros
             raise FileNotFoundError("its values are gone")
-        if math.prod(array.shape[1:]) > LARGEST or math.prod(array.chunks[1:]) > LARGEST:
+        step, chunk = math.prod(array.shape[1:]), math.prod(array.chunks[1:])
+        long = array.chunks[0] > CHUNK_STEPS or (part.stop is None and array.shape[0] > CHUNK_STEPS)
+        if max(step, chunk) > LARGEST or long or (axes == 3 and math.prod(array.shape) > LARGEST):
             raise ValueError("it is larger than any image")
         return np.asarray(array[part])
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         raise HeatliftError(f"{folder} is damaged ({first_line(error)}): {MEND}") from error
+
+
+def _codecs(described: Any) -> Iterator[str]:
+    """The names of all codecs, also of those inside others."""
+    for each in described:
+        yield each["name"]
+        inner = each.get("configuration", {})
+        yield from _codecs([*inner.get("codecs", ()), *inner.get("index_codecs", ())])

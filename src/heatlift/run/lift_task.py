@@ -79,7 +79,9 @@ class LiftTask:
         for place, recorder in recorders.items():
             heatmap = lift.heatmaps[place].float().cpu().numpy()
             if np.isfinite(heatmap).all():
-                Evolutions(self.folder).write(items[place].name, heatmap, recorder, config.method)
+                Evolutions(self.folder).write(
+                    items[place].name, heatmap, recorder, config.method, int(lift.steps[place])
+                )
                 write_picture(original_path(self.folder, items[place].name), images[place])
         return {"lift": rows, "evolutions": _evolution_rows(items, lift, said)}
 

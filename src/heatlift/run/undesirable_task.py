@@ -148,7 +148,11 @@ class UndesirableTask:
         taken = (1 - trial.masks[i]).float().cpu().numpy()
         name, image, pixels = chosen.items[i].name, chosen.images[i : i + 1], self.methods[factor]
         if np.isfinite(taken).all():
-            Evolutions(self.folder).write(f"{factor}/{name}", taken, recorder, f"undesirable {factor}")
+            # A mean over steps or restarts is no step's mask.
+            result = pixels.steps if not pixels.averaged and pixels.restarts == 1 else None
+            Evolutions(self.folder).write(
+                f"{factor}/{name}", taken, recorder, f"undesirable {factor}", result
+            )
             write_picture(original_path(self.folder, name), image[0])
             blurred = reference_images(image, pixels.reference, pixels.kernel, pixels.sigma)
             write_picture(reference_path(self.folder, name), blurred[0])

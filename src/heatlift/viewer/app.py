@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from collections.abc import Callable, Sequence
 from functools import wraps
 from importlib.resources import files
@@ -45,6 +46,8 @@ class Viewer:
 
     def __init__(self, catalogues: Sequence[Catalogue]) -> None:
         self.catalogues = catalogues
+        # By which a page that is still open notices another viewer, with other runs, at the same address.
+        self.started = secrets.token_hex(8)
 
     def routes(self) -> list[Route]:
         """Every address that there is."""
@@ -65,7 +68,7 @@ class Viewer:
     def runs(self, request: Request) -> Response:
         """All runs with their columns."""
         found = [overview(number, catalogue) for number, catalogue in enumerate(self.catalogues)]
-        return _json({"version": heatlift.__version__, "runs": found})
+        return _json({"version": heatlift.__version__, "started": self.started, "runs": found})
 
     def images(self, request: Request) -> Response:
         """Some of the images that filters leave, in an order."""
@@ -86,7 +89,9 @@ class Viewer:
         images, key = catalogue.images, asked.get("column", "")
         chosen = selected(images, [parsed(text) for text in asked.getlist("where")])
         found = distribution(images, chosen, key, _natural(asked.get("bins"), 40))
-        return _json(found | {"figure": figure(catalogue, images.columns[key].heading)})
+        # The summary's figure is of all images.
+        said = None if asked.getlist("where") else figure(catalogue, images.columns[key].heading)
+        return _json(found | {"figure": said})
 
     def details(self, request: Request) -> Response:
         """One image, but for its pixels."""
@@ -190,7 +195,8 @@ def application(catalogues: Sequence[Catalogue]) -> Starlette:
 
     def unknown(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return _error(error.detail, error.status_code)
+        why = "there is nothing at this address" if error.status_code == 404 else error.detail
+        return _error(why, error.status_code)
 
     found = Starlette(routes=Viewer(catalogues).routes(), exception_handlers={HTTPException: unknown})
     found.router.redirect_slashes = False

@@ -55,13 +55,19 @@ def download(
 
 def _captions(layer: Layer, frame: int) -> list[str]:
     """Step, score and probabilities."""
-    step = layer.steps[frame] if frame < len(layer.steps) else None
-    if step is None:
+    step, result = layer.steps[frame], layer.result
+    if step is None and result is None:
         return [clean(layer.what)]
-    words, figures = [f"step {step}"], layer.figures
-    if figures is not None and step in figures.step:
-        at = list(figures.step).index(step)
-        for name, values in (("CO", figures.co), (f"p({layer.target})", figures.p_target)):
-            if values is not None and values[at] is not None:
-                words.append(f"{name} {number(values[at])}")
-    return [", ".join(words)]
+    words = ["the result" if step is None else f"step {step}"]
+    names, of = ("CO", f"p({layer.target})"), ""
+    values: tuple[float | None, ...] = (None, None)
+    if frame == layer.own and result is not None:
+        values = result.co, result.p_target
+    elif layer.figures is not None and step is not None and step in layer.figures.step:
+        figures, at = layer.figures, list(layer.figures.step).index(step)
+        values = tuple(None if each is None else each[at] for each in (figures.co, figures.p_target))
+        of = " (of the view that this step saw)" if figures.view else ""
+    words += [
+        f"{name} {number(value)}" for name, value in zip(names, values, strict=True) if value is not None
+    ]
+    return [", ".join(words) + of]

@@ -83,6 +83,9 @@ class Guard:
             return _refused("this address is not one that the viewer was started for", 421)
         if scope["method"] not in ("GET", "HEAD"):
             return _refused("the viewer only shows: GET and HEAD", 405, {"Allow": "GET, HEAD"})
+        if headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-mode") != "navigate":
+            # It could not read the answer, but make this machine work.
+            return _refused("another site has nothing to ask here", 403)
         if self.token is None:
             return None
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)

@@ -193,32 +193,37 @@ def _layers(evolutions: Evolutions, run: Path, names: dict[str, str]) -> list[Ke
     for (name, title), there in zip(names.items(), evolutions.among(names), strict=True):
         if there:
             try:
-                steps = _steps(evolutions, run, name)
+                steps, own = _steps(evolutions, run, name)
             except HeatliftError as error:
                 found.append(Kept(title, problem=str(error)))
             else:
-                found.append(Kept(title, steps or [None], max(0, len(steps) - 1)))
+                found.append(Kept(title, steps, own))
     return found
 
 
 def _frame(evolutions: Evolutions, run: Path, name: str, frame: int) -> Floats:
-    steps = _steps(evolutions, run, name)
-    if frame >= max(1, len(steps)):
-        raise HeatliftError(f"no such step of this image: it has {max(1, len(steps))}")
-    where = evolutions.folder(name).relative_to(run)
+    steps, own = _steps(evolutions, run, name)
+    if frame >= len(steps):
+        raise HeatliftError(f"no such step of this image: it has {len(steps)}")
+    where, step = evolutions.folder(name).relative_to(run), steps[frame]
     with _damaged(where, run), np.errstate(all="ignore"):
-        found = evolutions.frame(name, steps[frame]) if steps else evolutions.final(name)
+        # The result exactly, and not as the film has it.
+        found = evolutions.final(name) if frame == own or step is None else evolutions.frame(name, step)
     return _shown(found, str(where))
 
 
-def _steps(evolutions: Evolutions, run: Path, name: str) -> list[int]:
+def _steps(evolutions: Evolutions, run: Path, name: str) -> tuple[list[int | None], int]:
+    """The steps that there are, and the place of the result among them: last and no step if it is none's."""
     folder = evolutions.folder(name)
     confined_folder(run, folder)
     with _damaged(folder.relative_to(run), run):
         steps = evolutions.steps(name)
         if any(type(step) is not int for step in steps) or steps != sorted(set(steps)):
             raise ValueError("its steps are no ascending numbers")
-    return steps
+        result = evolutions.result(name)
+    if result in steps:
+        return list(steps), steps.index(result)
+    return [*steps, None], len(steps)
 
 
 @contextmanager

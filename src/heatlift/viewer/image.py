@@ -52,6 +52,9 @@ def details(catalogue: Catalogue, images: Images, position: int) -> Details:
         if problem is None:
             try:
                 channels, *its_size = keep.frame(name, place, one.own).shape
+                # The film's ends as well: the result is kept apart from it.
+                for frame in {0, len(one.steps) - 1, max(0, len(one.steps) - 2)} - {one.own}:
+                    keep.frame(name, place, frame)
                 size = size or (its_size[0], its_size[1])
                 if tuple(its_size) != size:
                     problem = f"the heatmap has {_pixels(its_size)}, its image {_pixels(size)}"
@@ -78,7 +81,6 @@ def details(catalogue: Catalogue, images: Images, position: int) -> Details:
         layers=layers,
         problems=list(dict.fromkeys([*problems, *(each.problem for each in layers if each.problem)])),
         id=images.id(position),
-        previous=images.id(position - 1) if position else None,
     )
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pyarrow.compute as pc
 
 from heatlift.errors import HeatliftError
-from heatlift.panel.details import Figures, Layer, Second
+from heatlift.panel.details import Figures, Layer, Result, Second
+from heatlift.panel.words import ADDED, CONTROL, MULTIPLIED, SEEN, TAKEN
 from heatlift.viewer.catalogue import Catalogue
-from heatlift.viewer.columns import finite, named
+from heatlift.viewer.columns import finite, keyed, named
 from heatlift.viewer.heatmaps import Kept
 from heatlift.viewer.keeping import FACTORS
 from heatlift.viewer.of_image import OfImage
@@ -22,60 +23,84 @@ def layer(
     catalogue: Catalogue, said: OfImage, name: str, kept: Kept, channels: int, problems: list[str]
 ) -> Layer:
     """What is told of a heatmap; what is damaged of that is added to the problems."""
-    problem = kept.problem
     if catalogue.kind == "audit":
-        title = kept.title
-        what = (
-            "Red raises and blue lowers the class that was explained, as this method has it; "
-            "colours end at the same value on both sides of zero."
+        return _explained(catalogue, kept, channels)
+    found = _lifted(catalogue, said, kept, channels) if catalogue.kind == "lift" else _masked(catalogue, kept)
+    group = "" if catalogue.kind == "lift" else kept.title
+    target, label = said.word("target") or "", said.word("label")
+    after = said.value(keyed(group, "p_after"))
+    figures = _figures(catalogue, said.part, name, group or None, problems)
+    return replace(
+        found,
+        target=target,
+        label=label,
+        figures=figures and replace(figures, view=_views(catalogue, said)),
+        result=Result(said.value("co"), after, after if target == label else None),
+        second=_second(catalogue, said, group),
+    )
+
+
+def _explained(catalogue: Catalogue, kept: Kept, channels: int) -> Layer:
+    control = catalogue.section("controls").get(kept.title)
+    what = CONTROL.format(clean(control.get("title"))) if isinstance(control, Mapping) else SEEN
+    if catalogue.section("config").get("space") != "pixel":
+        what += (
+            " In the units of what the network itself is given: brightness less the mean, by the deviation."
         )
-        return Layer(title, what, "signed", None, channels, 0, kept.steps, kept.own, problem=problem)
-    shared: dict[str, Any] = {
-        "target": said.word("target") or "",
-        "label": said.word("label"),
-        "problem": problem,
-    }
-    if catalogue.kind == "lift":
-        method, operation = said.word("method") or "gax", said.word("operation") or "add"
-        multiplied = operation == "multiply"
-        steps = said.value("steps")
-        own = kept.steps.index(int(steps)) if steps is not None and int(steps) in kept.steps else kept.own
-        reached = {"yes": "reached", "no": "not reached"}.get(said.word("reached") or "", "result")
-        aim = f" CO {number(finite(catalogue.section('config').get('target_co')))}" if method == "gax" else ""
-        what = (
-            "What a pixel is multiplied by: red brightens, blue darkens, white leaves it as it is."
-            if multiplied
-            else "What is added to the pixels: red brightens, blue darkens, white leaves them as they are."
-        )
-        return Layer(
-            {"gax": "GAX heatmap", "spotlight": "Spotlight"}.get(method, clean(method)),
-            what,
-            "signed",
-            "multiply" if multiplied else "add",
-            channels,
-            1 if multiplied else 0,
-            kept.steps,
-            own,
-            f"{reached}{aim} here" if reached != "result" else "the result",
-            figures=_figures(catalogue, said.part, name, None, problems),
-            second=_second(catalogue, said, ""),
-            **shared,
-        )
-    factor = kept.title
+    return Layer(kept.title, what, "signed", None, channels, 0, kept.steps, kept.own, problem=kept.problem)
+
+
+def _lifted(catalogue: Catalogue, said: OfImage, kept: Kept, channels: int) -> Layer:
+    method, multiplied = said.word("method") or "gax", said.word("operation") == "multiply"
+    reached = {"yes": "reached", "no": "not reached"}.get(said.word("reached") or "")
+    aim = f" CO {number(finite(catalogue.section('config').get('target_co')))}" if method == "gax" else ""
     return Layer(
-        f"Undesirable pixels, {FACTORS.get(factor, factor)}",
-        "How much of a pixel is blurred away, from nothing (blank) to all of it (dark).",
+        {"gax": "GAX heatmap", "spotlight": "Spotlight"}.get(method, clean(method)),
+        MULTIPLIED if multiplied else ADDED,
+        "signed",
+        "multiply" if multiplied else "add",
+        channels,
+        1 if multiplied else 0,
+        kept.steps,
+        kept.own,
+        f"{reached}{aim} here" if reached else "the result",
+        problem=kept.problem,
+    )
+
+
+def _masked(catalogue: Catalogue, kept: Kept) -> Layer:
+    several = " Steps are one restart's; the result is a mean over restarts and steps."
+    result_is_no_step = len(kept.steps) > 1 and kept.steps[kept.own] is None
+    trials = catalogue.section("config").get("trials")
+    first = " Of the first trial." if isinstance(trials, int) and trials > 1 else ""
+    return Layer(
+        f"Undesirable pixels, {FACTORS.get(kept.title, kept.title)}",
+        f"{TAKEN}{first}{several if result_is_no_step and _averaged(catalogue) else ''}",
         "taken",
         "blur",
-        channels,
+        1,
         0,
         kept.steps,
         kept.own,
-        "the last step on record",
-        figures=_figures(catalogue, said.part, name, factor, problems),
-        second=_second(catalogue, said, factor),
-        **shared,
+        "the result",
+        problem=kept.problem,
     )
+
+
+def _averaged(catalogue: Catalogue) -> bool:
+    """Whether a mask is a mean, by the settings of its run."""
+    config = catalogue.section("config")
+    stable = config.get("preset") == "stable"
+    averaged, restarts = config.get("averaged"), config.get("restarts")
+    return bool(stable if averaged is None else averaged) or (stable if restarts is None else restarts != 1)
+
+
+def _views(catalogue: Catalogue, said: OfImage) -> bool:
+    """Whether the optimiser saw another view of the image at each step."""
+    if catalogue.kind == "lift":
+        return said.word("method") == "spotlight"
+    config = catalogue.section("config")
+    return bool(config.get("preset") == "stable" if config.get("views") is None else config.get("views"))
 
 
 def _second(catalogue: Catalogue, said: OfImage, group: str) -> Second | None:

@@ -9,8 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from heatlift.types import OK
 from heatlift.viewer.columns import Choice, Column, Heading, Numbers, chosen, classes_chosen, keyed
 from heatlift.viewer.image_columns import aligned, classes_of, correctness, distinct, floats, outcome
+from heatlift.viewer.keeping import FACTORS
 
 LIFT_TABLES: Mapping[str, list[str]] = {
     "lift": [
@@ -31,16 +33,19 @@ MASK_TABLES: Mapping[str, list[str]] = {
 """What is read of an undesirable-pixels run."""
 
 LIFT_FIGURES: Mapping[str, tuple[str, str]] = {
-    "co": ("CO score", "logits; higher: more confident in the target"),
+    "co": ("CO score", "logits; higher: more confident in the target. Of x', which may leave [0, 1]"),
     "co_clipped": ("CO score, clipped", "of x' brought back to [0, 1]; logits"),
     "p_gain": ("p(target), after - before", "softmax probability"),
     "p_before": ("p(target), before", "softmax probability"),
-    "p_after": ("p(target), after", "softmax probability"),
+    "p_after": ("p(target), after", "softmax probability, of x' as it is"),
     "steps": ("Steps", "updates that the heatmap had"),
     "change": ("Change", "mean |x' - x| of x' brought back to [0, 1]"),
-    "p_verify_gain": ("p(target), second network", "after - before, of the network that took no part"),
+    "p_verify_gain": (
+        "p(target), second network",
+        "after - before, of the network that took no part, of x' in [0, 1]",
+    ),
     "p_verify_before": ("p(target), second network, before", "softmax probability"),
-    "co_verify": ("CO score, second network", "logits, of the network that took no part"),
+    "co_verify": ("CO score, second network", "logits, of x' in [0, 1]; it took no part"),
 }
 
 MASK_FIGURES: Mapping[str, tuple[str, str]] = {
@@ -82,13 +87,22 @@ def mask_columns(
     """By key, the columns of some images, in their order; of several trials the first one's."""
     table = tables["undesirable"]
     first = aligned(table, images)
-    found = _shared(first, names) | outcome(first["status"])
+    found = _shared(first, names) | outcome(_worst(table, images))
     of_trial = pc.fill_null(pc.equal(table["trial"], 0), False)
     for factor in distinct(table["factor"]).to_pylist():
         rows = table.filter(pc.and_(of_trial, pc.fill_null(pc.equal(table["factor"], factor), False)))
         its = aligned(rows, images)
         found |= _after(its, names, factor) | dict(_figures(its, MASK_FIGURES, factor))
     return found
+
+
+def _worst(table: pa.Table, images: pa.Array) -> pa.ChunkedArray:
+    """For each image the first of its rows' statuses that is not ok, if there is any."""
+    found: dict[str, str | None] = {}
+    for name, status in zip(table["image"].to_pylist(), table["status"].to_pylist(), strict=True):
+        if found.get(name, OK) == OK:
+            found[name] = status
+    return pa.chunked_array([pa.array([found.get(name) for name in images.to_pylist()], pa.string())])
 
 
 def _shared(table: pa.Table, names: Sequence[str] | None) -> dict[str, Column]:
@@ -114,9 +128,8 @@ def _after(table: pa.Table, names: Sequence[str] | None, group: str) -> dict[str
     for key, title in titles.items():
         indices = classes_of(table[key])
         if (indices >= 0).any():
-            found[keyed(group, key)] = classes_chosen(
-                Heading(keyed(group, key), title, group=group), indices, names
-            )
+            heading = Heading(keyed(group, key), title, group=FACTORS.get(group, group))
+            found[heading.key] = classes_chosen(heading, indices, names)
     return found
 
 
@@ -131,7 +144,7 @@ def _figures(
             values[~np.isfinite(values)] = np.nan
         else:
             values = floats(table[name])
-        heading = Heading(keyed(group, name), title, words, group=group)
+        heading = Heading(keyed(group, name), title, words, group=FACTORS.get(group, group))
         yield heading.key, Numbers(heading, values)
 
 

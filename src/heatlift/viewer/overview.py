@@ -82,7 +82,8 @@ def _more(problems: Sequence[str]) -> list[str]:
 def _facts(catalogue: Catalogue) -> list[dict[str, str]]:
     found = [("Images", f"{len(catalogue.images):,}")]
     correct = catalogue.images.columns.get("correct")
-    if isinstance(correct, Choice):
+    # Of a selection of images, such as the wrong ones, it would say nothing of the network.
+    if catalogue.kind == "audit" and isinstance(correct, Choice):
         counts = np.bincount(correct.codes[correct.codes >= 0], minlength=2)
         if counts[0] + counts[1]:
             found.append(("Accuracy", number(counts[0] / (counts[0] + counts[1]))))
