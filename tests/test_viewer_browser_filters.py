@@ -73,6 +73,27 @@ def test_a_chip_leaves_what_it_says(visit: Visit, runs: list[Path]) -> None:
         counted(page, 40)
 
 
+def test_what_was_left_out_looks_calm_and_what_failed_does_not(visit: Visit, runs: list[Path]) -> None:
+    marks = {"left out": "–", "failed": "!"}
+    page = visit.page
+    for row in lifts(runs):
+        if row["status"] == "ok":
+            continue
+        kind = "left out" if row["status"] == LEFT_OUT else "failed"
+        tile = page.locator(f".tile[title^='{row['image']}:']")
+        mark = tile.locator(".verdict").evaluate("each => getComputedStyle(each, '::before').content")
+        assert mark.startswith(f'"{marks[kind]}"')
+        dashed = "each => getComputedStyle(each).borderBottomStyle === 'dashed'"
+        assert tile.locator(".thumbnail").evaluate(dashed) == (kind == "failed")
+        if kind == "left out":
+            tile.click()
+            assert "!" not in page.locator(".badge").evaluate(
+                "each => getComputedStyle(each, '::before').content"
+            )
+            page.keyboard.press("Escape")
+            tile.wait_for()
+
+
 def test_several_filters_hold_at_once_and_each_can_go(visit: Visit, runs: list[Path]) -> None:
     page, rows = visit.page, lifts(runs)
     ranged = [row for row in rows if row["p_before"] is not None and 0.2 <= row["p_before"] <= 0.5]
@@ -129,6 +150,22 @@ def test_one_of_many_classes_is_typed(browser: Any, viewer: Served) -> None:
         field.fill("species 7")
         field.press("Enter")
         counted(page, MANY // 20)
+
+
+def test_a_class_that_is_not_there_is_said_not_to_be(browser: Any, viewer: Served) -> None:
+    with visiting(browser, viewer, address_of(2)) as visit:
+        page = visit.page
+        page.get_by_text("Add filter").click()
+        page.locator(".adder select[name=column]").select_option("label")
+        field = page.get_by_label("one of 20")
+        field.fill("aardvark")
+        field.press("Enter")
+        said = page.locator(".adder [role=alert]")
+        said.filter(has_text="nothing here is called “aardvark”").wait_for()
+        assert page.locator(".removable").count() == 0
+        assert field.evaluate("field => document.activeElement === field")
+        field.fill("species 1")
+        assert said.inner_text() == ""
 
 
 def test_no_image_is_an_answer_too(visit: Visit) -> None:

@@ -32,6 +32,7 @@ from viewers import Served, rows_of, served
 NAME = "owl/0.png"
 LAST = 12  # step of the lifts' first image, which does not reach its score
 SUM = "Heatmap, sum over red, green and blue"
+SUMMED = "Heatmap, sum of h − 1 over red, green and blue"
 
 
 @pytest.fixture(scope="module")
@@ -83,12 +84,14 @@ def test_the_slider_moves_all_that_belongs_to_a_step(
             assert np.abs(found[..., :3] - changed).max() <= 255 * level / 2 + 1
             assert (found[..., 3] == 255).all()
             values = levels_of(h, neutral).sum(0) if step else np.zeros(h.shape[1:])
-            heatmap = pixels(shown, f"{SUM}, step {step}")[..., :3]
+            summed = SUMMED if neutral else SUM
+            heatmap = pixels(shown, f"{summed}, step {step}")[..., :3]
             assert np.abs(heatmap - (diverging(values) if step else 255)).max() <= 3
             row = row_of(folder, "evolutions", image=NAME, step=step)
             assert shown.locator("output").inner_text() == f"step {step} of {LAST}"
-            assert reading(shown, "CO score") == pytest.approx(row["co"], rel=0.006)
-            assert reading(shown, ", target") == pytest.approx(row["p_target"], rel=0.006)
+            said = row_of(folder, "lift", image=NAME) if step == LAST else row | {"p_after": row["p_target"]}
+            assert reading(shown, "CO score") == pytest.approx(said["co"], rel=0.006)
+            assert reading(shown, ", target") == pytest.approx(said["p_after"], rel=0.006)
             assert reading(shown, "Largest") == pytest.approx(127 * level, rel=0.006)
             limit = limit_of(values) * level
             if step:
@@ -96,7 +99,8 @@ def test_the_slider_moves_all_that_belongs_to_a_step(
                 ends = [
                     float(text.replace("−", "-")) for text in shown.locator(".ends span").all_inner_texts()
                 ]
-                assert ends == pytest.approx([neutral - limit, neutral, neutral + limit], rel=0.006, abs=1e-9)
+                # A sum is of what differs from the neutral value, once for each channel.
+                assert ends == pytest.approx([-limit, 0, limit], rel=0.006, abs=1e-9)
             likeliest = shown.locator(".likeliest li:visible .name").all_inner_texts()
             assert likeliest == [("cat", "dog", "owl")[index] for index in row["top"]]
             follows_the_curves(shown, folder, step)
@@ -191,6 +195,8 @@ def test_a_mask_puts_the_reference_where_it_takes_away(
             mask = pixels(shown, f"Mask: share taken away, step {step}")[..., :3]
             assert np.abs(mask - coloured(s[0], SEQUENTIAL)).max() <= 6
             row = row_of(folder, "evolutions", image=NAME, factor=factor, step=step)
+            if step == 20:
+                row["p_target"] = row_of(folder, "undesirable", image=NAME, factor=factor)["p_after"]
             for title, column in ((", target", "p_target"), (", label", "p_label")):
                 assert reading(shown, title) == pytest.approx(row[column], rel=0.006)
             assert reading(shown, "Most taken") == pytest.approx(s.max(), rel=0.006)

@@ -37,7 +37,7 @@ def _every_other_step(folder: Path, name: str) -> Path:
     kept, recorder = Evolutions(folder), Recorder(1.0)
     for step in kept.steps(name)[::2]:
         recorder.add(kept.frame(name, step), step)
-    kept.write(name, kept.final(name), recorder, "undesirable")
+    kept.write(name, kept.final(name), recorder, "undesirable", kept.result(name))
     return folder
 
 

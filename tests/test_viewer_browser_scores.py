@@ -116,6 +116,40 @@ def test_a_bar_leads_to_exactly_its_images(browser: Any, viewer: Served, runs: l
             assert page.url.endswith("tab=scores")
 
 
+RANGES = [{"low": 0.55, "high": 0.75}, {"low": 0.62}, {"high": 0.7, "below": True}]
+
+
+@pytest.mark.parametrize("ranged", RANGES, ids=["both", "low", "below"])
+def test_a_bar_of_a_filtered_score_leads_to_exactly_its_images(
+    browser: Any, viewer: Served, runs: list[Path], ranged: dict[str, Any]
+) -> None:
+    """The outermost bars take in what lies beyond them, but not what lies beyond the filter."""
+    low, high = ranged.get("low", 0), ranged.get("high", 1)
+    wrong = {image: value for image, value in confidences(runs[0])["wrong"].items() if low <= value <= high}
+    where = ({"column": "confidence", **ranged}, {"column": "correct", "in": ["wrong"]})
+    with visiting(browser, viewer, address_of(0, where=where, tab="scores")) as visit:
+        page = visit.page
+        bars = page.locator("figure[data-column=confidence] .bar.wrong")
+        bars.first.wait_for()
+        edges = edges_of({"wrong": wrong}, 12)
+        for place in (0, bars.count() // 2, bars.count() - 1):
+            number = int(bars.nth(place).get_attribute("data-bin"))
+            wanted = in_bin({"wrong": wrong}, "wrong", edges, number)
+            assert 0 < len(wanted) < len(wrong)
+            bars.nth(place).dispatch_event("click")
+            counted(page, len(wanted))
+            until(page, "n => document.querySelectorAll('.tile[href]').length === n", len(wanted))
+            assert sorted(names(page)) == sorted(wanted)
+            page.go_back()
+            bars.first.wait_for()
+
+
+def test_heights_are_explained(browser: Any, viewer: Served) -> None:
+    with visiting(browser, viewer, address_of(0, tab="scores")) as visit:
+        said = visit.page.locator("#scores > .help").inner_text()
+        assert "fewer than 20 images counts as 20" in said
+
+
 def test_bars_are_reached_by_keyboard(browser: Any, viewer: Served, runs: list[Path]) -> None:
     with visiting(browser, viewer, address_of(1, tab="scores")) as visit:
         page = visit.page

@@ -150,7 +150,8 @@ def until(page: Any, condition: str, argument: Any = None) -> None:
 
 def counted(page: Any, wanted: int) -> None:
     """Wait until the page says that there are so many images."""
-    until(page, "n => parseInt(document.querySelector('.count').textContent.replace(/,/g, '')) === n", wanted)
+    said = "(document.querySelector('.count')?.textContent ?? '').replace(/,/g, '')"
+    until(page, f"n => parseInt({said}) === n", wanted)
 
 
 def violations(page: Any) -> list[list[str]]:

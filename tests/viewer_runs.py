@@ -95,8 +95,10 @@ def _known(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def heatmap_of(folder: Path, name: str, step: int) -> Array:
-    """A heatmap (c, h, w) as the run has it."""
-    return np.asarray(Evolutions(folder).frame(name, step), np.float64)
+    """A heatmap (c, h, w) as the run has it: the result exactly."""
+    kept = Evolutions(folder)
+    found = kept.final(name) if step == kept.result(name) else kept.frame(name, step)
+    return np.asarray(found, np.float64)
 
 
 def original_of(folder: Path, name: str) -> Array:

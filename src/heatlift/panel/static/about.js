@@ -16,6 +16,7 @@ export function aboutImage({ facts, tables }) {
 
 /** Whether the prediction was right, in words and as a class of the style sheet. */
 export function judged({ status, correct, predicted }) {
+  if (status.startsWith("left out")) return { kind: "left-out", words: status };
   if (status !== "ok") return { kind: "failed", words: status };
   if (correct === true) return { kind: "correct", words: "correct" };
   if (correct === false) return { kind: "wrong", words: predicted ? `wrong: ${predicted}` : "wrong" };

@@ -2,9 +2,11 @@
 
 import { known } from "./curves.js";
 import { chooser, digits, element, labelled, share } from "./elements.js";
+import { lastStep, stepWords } from "./state.js";
 
 const MODES = [["side", "Side by side"], ["overlay", "Overlay"], ["swipe", "Swipe"]];
 const PROBABILITIES = ["target", "label"];
+const FILM = 60; // steps of an animation, at most
 let count = 0; // radio buttons of two panels must not share a name
 
 /** The controls of one layer; `act` is {set(state), go(place), play()}. */
@@ -61,7 +63,8 @@ export class Controls {
     this.slider = element("input", { type: "range", min: 0, max: steps.length - 1, step: 1, name: "step", "aria-label": "Step", input: () => this.act.go(Number(this.slider.value)) });
     const mark = element("span", { class: "own", "aria-hidden": "true" });
     mark.style.setProperty("--place", own / (steps.length - 1));
-    const words = `The figures are about step ${steps[own]}${why ? `: ${why}` : ""}`;
+    const about = steps[own] === null ? "the result" : `step ${steps[own]}`;
+    const words = `The figures are about ${why && why !== about ? `${about}: ${why}` : about}`;
     const home = element("button", { type: "button", class: "plain", click: () => this.act.go(own) }, words);
     this.output = element("output", { "aria-live": "off" });
     return element("div", { class: "stepper" }, element("div", { class: "line" }, this.button, element("div", { class: "track" }, this.slider, mark), this.output), home);
@@ -69,17 +72,20 @@ export class Controls {
 
   numbers() {
     const { layer } = this;
+    const there = (key) => known(layer.figures?.[key]) || typeof layer.result?.[key] === "number";
     const titles = {
-      co: known(layer.figures?.co) && "CO score",
-      target: known(layer.figures?.p_target) && `p(${layer.target}), target`,
-      label: known(layer.figures?.p_label) && layer.label && layer.label !== layer.target && `p(${layer.label}), label`,
+      co: there("co") && "CO score",
+      target: there("p_target") && `p(${layer.target}), target`,
+      label: there("p_label") && layer.label && layer.label !== layer.target && `p(${layer.label}), label`,
       largest: layer.kind === "taken" ? "Most taken" : `Largest |${layer.neutral ? "h − 1" : "h"}|`,
       limit: layer.kind === "signed" && "Colours end at ±",
     };
     this.cells = {};
+    this.terms = {};
     const rows = Object.entries(titles).filter(([, title]) => title).map(([key, title]) => {
       this.cells[key] = element("dd");
-      return element("div", {}, element("dt", {}, title), this.cells[key]);
+      this.terms[key] = { node: element("dt", {}, title), title };
+      return element("div", {}, this.terms[key].node, this.cells[key]);
     });
     return element("dl", { class: "readings" }, ...rows);
   }
@@ -96,7 +102,8 @@ export class Controls {
   downloads() {
     if (!this.source.download || this.layer.problem) return null;
     const formats = this.layer.steps.length > 1 ? ["png", "gif", "webp"] : ["png"];
-    const words = { png: "PNG of this step", gif: "GIF of all steps", webp: "WebP of all steps" };
+    const all = this.layer.steps.length > FILM ? `(${FILM} steps at most)` : "of all steps";
+    const words = { png: "PNG of this step", gif: `GIF ${all}`, webp: `WebP ${all}` };
     this.files = formats.map((format) => element("a", { download: true, "data-format": format }, formats.length > 1 ? words[format] : "PNG"));
     return element("p", { class: "files" }, element("span", {}, "Download "), ...this.files);
   }
@@ -116,18 +123,20 @@ export class Controls {
 
   /** Bring everything to a state that is shown now. */
   read(state, place, figures) {
-    const { steps } = this.layer;
     for (const radio of this.radios) radio.checked = radio.value === state.mode;
     if (this.channel) this.channel.value = state.channel;
     if (this.colour) this.colour.value = state.colours;
     this.opaqueField.hidden = state.mode !== "overlay";
     if (document.activeElement !== this.opaque) this.opaque.value = state.opacity;
     for (const [key, cell] of Object.entries(this.cells)) cell.textContent = PROBABILITIES.includes(key) ? share(figures[key]) : digits(figures[key]);
+    for (const [key, { node, title }] of Object.entries(this.terms)) node.textContent = figures.seen.has(key) ? `${title}, of this step's view` : title;
     for (const link of this.files ?? []) link.href = this.source.download(state.layer, place, link.dataset.format, state.channel);
     if (!this.slider) return;
     this.slider.value = place;
-    this.output.textContent = `step ${steps[place]} of ${steps.at(-1)}`;
-    const score = figures.co === null ? `p ${share(figures.target)}` : `CO ${digits(figures.co)}`;
-    this.slider.setAttribute("aria-valuetext", `step ${steps[place]}, ${score}`);
+    const { steps } = this.layer;
+    const words = stepWords(this.layer, place);
+    this.output.textContent = steps[place] === null ? words : `${words} of ${lastStep(steps)}`;
+    const score = figures.co !== null ? `CO ${digits(figures.co)}` : figures.target !== null && `p ${share(figures.target)}`;
+    this.slider.setAttribute("aria-valuetext", score ? `${words}, ${score}` : words);
   }
 }

@@ -1,9 +1,11 @@
 /** The figures of each step as curves, with a cursor at the step that is shown; and its five likeliest classes. */
 
 import { digits, element, share, svg } from "./elements.js";
+import { nearest } from "./state.js";
 
 const MOST = 5;
 const MARGIN = { left: 38, right: 10, top: 8, bottom: 20 };
+const SEEN = "of the view that each step saw"; // a shifted, mirrored image, which the optimiser was given
 const ROOM = { co: 120, probability: 150 };
 
 /** Curves of an element's own width; `show(step)` moves the cursor, `chosen(step)` is called on a click. */
@@ -29,10 +31,12 @@ export function likeliest(layer) {
     const [name, bar, value] = [element("span", { class: "name" }), element("span", { class: "bar" }), element("span", { class: "value" })];
     return { node: element("li", {}, name, element("span", { class: "track" }, bar), value), name, bar, value };
   });
-  const node = element("ol", { class: "likeliest" }, ...rows.map((row) => row.node));
+  const list = element("ol", { class: "likeliest" }, ...rows.map((row) => row.node));
+  const node = layer.figures.view ? element("figure", {}, element("figcaption", {}, "Likeliest in this step's view"), list) : list;
   return {
     node,
     show(top) {
+      node.hidden = top === null;
       rows.forEach((row, place) => {
         const [name, probability] = top?.[place] ?? ["", null];
         row.node.hidden = probability === null;
@@ -57,6 +61,7 @@ function plotsOf(layer) {
   const lines = probabilities(layer);
   if (lines.length) plots.push({ title: "Probabilities", help: "softmax; a class has a line where it is among the five likeliest", room: ROOM.probability, lines, ends: [0, 1] });
   if (lines.length && !lines.some((line) => line.kind === "other")) plots.at(-1).help = "softmax";
+  for (const plot of layer.figures.view ? plots : []) plot.help = `${SEEN}; ${plot.help}`;
   return plots;
 }
 
@@ -86,7 +91,7 @@ function drawn(plot, layer, chosen) {
   const steps = layer.figures.step;
   const range = plot.ends ?? ends(plot.lines[0].values);
   const title = element("figcaption", {}, element("b", {}, plot.title), ` ${plot.help}`);
-  const picture = svg("svg", { role: "img", "aria-label": spoken(plot, steps), height: plot.room });
+  const picture = svg("svg", { role: "img", "aria-label": spoken(plot, layer.figures), height: plot.room });
   const legend = plot.lines.length > 1 ? element("ul", { class: "legend" }, ...plot.lines.map(entry)) : null;
   const node = element("figure", {}, title, picture, legend);
   const cursor = svg("line", { class: "cursor" });
@@ -159,13 +164,8 @@ function ends(values) {
   return low === high ? [0, 1] : [Math.floor(low / unit) * unit, Math.ceil(high / unit) * unit];
 }
 
-/** The place in `steps` of the step nearest to one. */
-export function nearest(steps, wanted) {
-  return steps.reduce((best, step, at) => (Math.abs(step - wanted) < Math.abs(steps[best] - wanted) ? at : best), 0);
-}
-
-function spoken(plot, steps) {
+function spoken(plot, { step: steps, view }) {
   const line = plot.lines[0];
   const present = line.values.filter((value) => value !== null);
-  return `${plot.title} of ${line.name} from ${digits(present[0])} at step ${steps[0]} to ${digits(present.at(-1))} at step ${steps.at(-1)}`;
+  return `${plot.title} of ${line.name} from ${digits(present[0])} at step ${steps[0]} to ${digits(present.at(-1))} at step ${steps.at(-1)}${view ? `, ${SEEN}` : ""}`;
 }

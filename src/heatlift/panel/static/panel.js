@@ -5,9 +5,10 @@
 
 import { pixelsOf, saturation, shownLevels } from "./colours.js";
 import { Controls } from "./controls.js";
-import { curvesOf, likeliest, nearest } from "./curves.js";
-import { digits, element } from "./elements.js";
+import { curvesOf, likeliest } from "./curves.js";
+import { element } from "./elements.js";
 import { Stage } from "./stage.js";
+import { figuresAt, isSum, lastStep, nearest, settled, stepWords, whatIsShown } from "./state.js";
 
 const PLAYED = 4000; // milliseconds for all steps while playing, within
 const PACE = { fastest: 60, slowest: 250 }; // these for one
@@ -17,11 +18,12 @@ const AHEAD = 8; // frames asked for before they are needed
  * Show an image's heatmaps in an element.
  *
  * `source` is {original, reference, frame(layer, place), download?(layer, place, format, channel)}; `state` what a
- * link holds; `changed(state)` hears of every change that the reader makes.
+ * link holds; `changed(state)` hears of every change that the reader makes. Of what is returned, `update(given)`
+ * changes parts of the state, and `open(state)` goes to another as a whole, as if it were mounted with that.
  */
 export function mount(host, image, source, state = {}, changed = () => {}) {
   const panel = new Panel(host, image, source, state, changed);
-  return { update: (given) => panel.update(given), key: (event) => panel.key(event), destroy: () => panel.destroy() };
+  return { update: (given) => panel.update(given), open: (given) => panel.become(settled(image, given)), key: (event) => panel.key(event), destroy: () => panel.destroy() };
 }
 
 class Panel {
@@ -45,7 +47,7 @@ class Panel {
     const layer = this.layer;
     this.pause();
     this.curves?.destroy();
-    this.stage = this.shown = this.frame = null;
+    this.stage = this.shown = null;
     this.problem = element("p", { class: "heatlift-problem", role: "alert", hidden: true });
     this.controls = new Controls(this.image, this.state, this.source, {
       set: (given) => this.set(given), go: (place) => this.turn(place), play: () => (this.playing ? this.pause() : this.play()),
@@ -98,7 +100,12 @@ class Panel {
   update(given) {
     const before = this.state;
     const kept = "layer" in given && Number(given.layer) !== before.layer ? { ...before, step: null } : before;
-    this.state = settled(this.image, { ...kept, ...given });
+    this.become(settled(this.image, { ...kept, ...given }));
+  }
+
+  become(state) {
+    const before = this.state;
+    this.state = state;
     this.direction = Math.sign(this.state.step - before.step) || this.direction;
     if (this.state.layer !== before.layer) {
       const focused = this.root.querySelector("select:focus")?.name;
@@ -136,12 +143,13 @@ class Panel {
 
   paint(step, frame, measure) {
     const { layer, state } = this;
+    const what = whatIsShown(layer, state);
     this.problem.hidden = true;
     this.shown = step;
     const values = shownLevels(frame.levels, layer.channels, state.channel);
     const limit = layer.kind === "taken" ? 1 : saturation(shownLevels(measure.levels, layer.channels, state.channel)) * measure.unit;
     this.stage.arrange(state);
-    this.stage.paint({ frame, values, limit, mode: state.mode, opacity: state.opacity, what: whatIsShown(layer, state.channel), step: stepWords(layer, step) });
+    this.stage.paint({ frame, values, limit, mode: state.mode, opacity: state.opacity, what, sum: isSum(layer, state), step: stepWords(layer, step) });
     this.read(step, { largest: frame.largest, limit });
   }
 
@@ -155,13 +163,10 @@ class Panel {
 
   read(place, { largest = null, limit = null }) {
     const { layer } = this;
-    const step = layer.steps[place];
-    const at = layer.figures?.step.indexOf(step) ?? -1;
-    const figure = (key) => (at < 0 ? null : layer.figures[key]?.[at] ?? null);
-    const figures = { co: figure("co"), target: figure("p_target"), label: figure("p_label") };
+    const figures = figuresAt(layer, place);
     this.controls.read(this.state, place, { ...figures, largest, limit });
-    this.curves?.show(step);
-    this.top?.show(figure("top"));
+    this.curves?.show(layer.steps[place] ?? lastStep(layer.figures.step));
+    this.top?.show(figures.top);
   }
 
   fail(words) {
@@ -213,32 +218,4 @@ class Panel {
     this.stage = null;
     this.root.remove();
   }
-}
-
-/** A state that this image can be shown in, whatever a link says. */
-function settled(image, { layer, step, channel, mode, opacity, swipe, colours }) {
-  const whole = (value, count, otherwise) => (value !== null && value !== "" && Number.isInteger(Number(value)) && value >= 0 && value < count ? Number(value) : otherwise);
-  const share = (value, otherwise) => (value !== null && value !== "" && value >= 0 && value <= 1 ? Number(value) : otherwise);
-  const oneOf = (value, values) => (values.includes(value) ? value : values[0]);
-  const chosen = whole(layer, image.layers.length, 0);
-  const { steps, own } = image.layers[chosen];
-  return {
-    layer: chosen,
-    step: whole(step ?? null, steps.length, own ?? 0),
-    channel: oneOf(channel, ["sum", "red", "green", "blue"]),
-    mode: oneOf(mode, ["side", "overlay", "swipe"]),
-    opacity: share(opacity ?? null, 0.8),
-    swipe: share(swipe ?? null, 0.5),
-    colours: oneOf(colours, ["step", "all"]),
-  };
-}
-
-function whatIsShown(layer, channel) {
-  if (layer.kind === "taken") return "Mask: share taken away";
-  if (layer.channels === 1) return "Heatmap";
-  return channel === "sum" ? "Heatmap, sum over red, green and blue" : `Heatmap, ${channel} channel`;
-}
-
-function stepWords(layer, place) {
-  return layer.steps[place] === null ? layer.title : `step ${layer.steps[place]}`;
 }

@@ -4,8 +4,8 @@ import { paintChanged, paintHeatmap, paintScale } from "./colours.js";
 import { digits, element } from "./elements.js";
 
 const CHANGED = {
-  add: "original + heatmap",
-  multiply: "original × heatmap",
+  add: "original + heatmap, brought back to [0, 1]",
+  multiply: "original × heatmap, brought back to [0, 1]",
   blur: "blurred where the mask is dark",
 };
 
@@ -65,17 +65,22 @@ export class Stage {
   }
 
   /** Paint a frame: its shown values in levels, the value at which colours end, and words for what they are. */
-  paint({ frame, values, limit, mode, opacity, what, step }) {
+  paint({ frame, values, limit, mode, opacity, what, sum, step }) {
     const over = mode === "overlay" && this.photograph;
     paintHeatmap(this.heatmap, values, limit / frame.unit, this.layer.kind, over ? opacity : null);
     this.title.textContent = over ? `${what}, over the original` : what;
     this.heatmap.setAttribute("aria-label", `${what}, ${step}`);
-    const low = this.layer.kind === "signed" ? this.layer.neutral - limit : 0;
-    const high = this.layer.neutral + limit;
-    [low, (low + high) / 2, high].forEach((value, at) => (this.ends[at].textContent = digits(value)));
+    this.endsOf(limit, sum).forEach((words, at) => (this.ends[at].textContent = words));
     if (!this.changes) return;
     paintChanged(this.changed, this.photograph, this.reference, frame, this.layer);
     this.changed.setAttribute("aria-label", `Changed image, ${step}`);
+  }
+
+  /** Values where colours begin, in their middle, and where they end; a sum is of what differs from the neutral value. */
+  endsOf(limit, sum) {
+    if (this.layer.kind === "taken") return [0, limit / 2, limit].map(digits);
+    const middle = sum ? 0 : this.layer.neutral;
+    return [digits(middle - limit), digits(middle), middle ? digits(middle + limit) : `+${digits(limit)}`];
   }
 
   /** Leave nothing that belongs to another step. */

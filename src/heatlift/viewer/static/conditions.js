@@ -48,6 +48,18 @@ export function added(where, condition) {
   return [...where.filter((each) => each.column !== condition.column || sort(each) !== sort(condition)), condition];
 }
 
+/** One range more, where what is in it must also be in all ranges that the column has already. */
+export function narrowed(where, range) {
+  const others = where.filter((each) => each.column !== range.column || sort(each) !== "range");
+  const ranges = [range, ...where.filter((each) => !others.includes(each))];
+  const [lows, highs] = ["low", "high"].map((end) => ranges.map((each) => each[end]).filter(Number.isFinite));
+  const found = { column: range.column };
+  if (lows.length) found.low = Math.max(...lows);
+  if (highs.length) found.high = Math.min(...highs);
+  if (ranges.some(({ high, below }) => below && high === found.high)) found.below = true;
+  return [...others, found];
+}
+
 /** The columns that are offered once a method or an operation was chosen. */
 export function offered(columns, { method, operation }) {
   return columns.filter((column) => (!method || !column.method || column.method === method) && (!operation || !column.operation || column.operation === operation));

@@ -11,22 +11,28 @@ export class FilterForm {
     this.add = add;
     this.fields = element("div", { class: "fields" });
     this.columnField = element("div");
-    this.form = element("form", { submit: (event) => this.submit(event) }, this.columnField, this.fields, element("button", { class: "primary" }, "Add this filter"));
-    this.node = element("details", { class: "adder", keydown: (event) => event.key === "Escape" && this.close(event) }, element("summary", {}, "Add filter"), this.form);
+    this.says = element("p", { class: "help", role: "alert" });
+    this.form = element("form", { submit: (event) => this.submit(event), input: () => (this.says.textContent = "") }, this.columnField, this.fields, this.says, element("button", { class: "primary" }, "Add this filter"));
+    this.node = element("details", { class: "adder", keydown: (event) => event.key === "Escape" && this.close(event), toggle: () => this.columns && this.show(this.columns, this.run) }, element("summary", {}, "Add filter"), this.form);
     addEventListener("pointerdown", (event) => this.node.open && !this.node.contains(event.target) && (this.node.open = false));
   }
 
-  show(all) {
+  /** Offer a run's columns; as long as somebody fills it in, a form stays as it is while its run grows. */
+  show(all, run) {
     const columns = all.filter(({ type, values }) => type !== "choice" || values.length > 1);
     this.node.hidden = !columns.length; // as long as nothing of the run is read
-    const key = JSON.stringify(columns.map((column) => [column.key, column.values?.length]));
+    const key = JSON.stringify([run, columns.map((column) => [column.key, column.values?.length])]);
     this.columns = columns;
-    if (this.key === key || !columns.length) return;
-    this.key = key;
+    if (this.key === key || !columns.length || (this.run === run && this.busy)) return;
+    Object.assign(this, { key, run });
     const kept = this.column?.value;
     this.column = chooser({ name: "column", change: () => this.ask() }, columnChoices(columns), kept);
     this.columnField.replaceChildren(labelled("Filter by", this.column));
     this.ask();
+  }
+
+  get busy() {
+    return this.node.open || [...new FormData(this.form)].some(([name, value]) => name !== "column" && value);
   }
 
   get chosen() {
@@ -35,6 +41,7 @@ export class FilterForm {
 
   ask() {
     const { type, values, low, high, help } = this.chosen;
+    this.says.textContent = "";
     const rest = help ? [element("p", { class: "help" }, help)] : [];
     if (type === "choice" && values.length <= FEW) this.fields.replaceChildren(...rest, ...values.map(box));
     else if (type === "choice") this.fields.replaceChildren(...rest, ...search(values));
@@ -45,10 +52,18 @@ export class FilterForm {
   submit(event) {
     event.preventDefault();
     const condition = this.condition(new FormData(this.form));
-    if (!condition) return this.form.querySelector(".fields input")?.focus();
+    if (!condition) return this.lack();
     this.close();
     this.ask();
     this.add({ column: this.column.value, ...condition });
+  }
+
+  /** Nothing was given, or nothing that there is. */
+  lack() {
+    const field = this.form.querySelector(".fields input");
+    const typed = field.type === "text" ? field.value.trim() : "";
+    this.says.textContent = typed ? `${columnTitle(this.chosen)}: nothing here is called “${typed}”` : "";
+    field.focus();
   }
 
   condition(given) {

@@ -27,7 +27,7 @@ export class Filters {
     const found = state.where.find(({ contains, column }) => contains !== undefined && column === "name")?.contains ?? "";
     if (document.activeElement !== this.search) this.search.value = found;
     this.search.hidden = !run.columns.some(({ key }) => key === "name");
-    this.form.show(run.columns, state.where);
+    this.form.show(run.columns, run.id);
     this.part("order", [run.columns.map(({ key }) => key), order, state.method, state.operation, state.tab], () => this.order());
     this.part("quick", [run.columns.filter(({ key }) => QUICK.includes(key)), state.where], () => this.quick());
     this.part("active", [state.where, run.id], () => this.active());

@@ -7,34 +7,50 @@ const KINDS = { audit: "audit", lift: "lift", undesirable: "undesirable pixels" 
 
 export class Header {
   constructor(host, act) {
-    Object.assign(this, { host, act, drawn: null });
+    Object.assign(this, { host, act, drawn: {} });
     this.progress = element("div", { class: "progress", hidden: true }, element("progress", { "aria-labelledby": "progress-words" }), element("span", { id: "progress-words" }));
-    this.main = element("div", { class: "run" });
+    this.choices = element("div", { class: "choice" });
+    this.words = element("div");
     this.tabs = element("nav", { "aria-label": "Views" });
     const keys = element("button", { type: "button", class: "plain", "aria-keyshortcuts": "?", click: () => document.getElementById("keys").showModal() }, "Keys");
-    host.replaceChildren(this.main, this.progress, element("div", { class: "tabs" }, this.tabs, keys));
+    host.replaceChildren(element("div", { class: "run" }, this.choices, this.words), this.progress, element("div", { class: "tabs" }, this.tabs, keys));
   }
 
   show(runs, run, state) {
     this.live(run);
     this.lead(run, state);
-    const { loading, done, total, pace, columns, ...still } = run;
-    const key = JSON.stringify([still, runs.map(({ name }) => name)]);
-    if (this.drawn === key) return;
-    this.drawn = key;
-    const open = this.main.querySelector("details")?.open;
-    this.main.replaceChildren(...[this.choice(runs, run), ...words(run)].filter(Boolean));
-    if (open) this.main.querySelector("details").open = true;
+    if (this.differs("choices", [run.id, runs.map(({ name, kind }) => [name, kind])])) this.choices.replaceChildren(...this.choice(runs, run));
+    const names = run.facts.map(({ name }) => name); // their values change all the time, and are changed in place
+    if (this.differs("words", [run.id, run.name, run.title, run.verdict, run.problems, run.command, names])) this.tell(run);
+    const values = this.words.querySelectorAll(".facts dd");
+    run.facts.forEach(({ value }, at) => values[at].textContent === value || (values[at].textContent = value));
+  }
+
+  /** Whether a part shows something else than when it was drawn. */
+  differs(part, shows) {
+    const before = this.drawn[part];
+    this.drawn[part] = JSON.stringify(shows);
+    return this.drawn[part] !== before;
+  }
+
+  /** All words about the run anew; what was open stays open, and what had the focus keeps it. */
+  tell(run) {
+    const open = this.words.querySelector("details")?.open;
+    const focused = ["summary", "pre", ".problems"].find((each) => this.words.querySelector(each)?.matches(":focus"));
+    this.words.replaceChildren(...words(run).filter(Boolean));
+    if (open) this.words.querySelector("details").open = true;
+    if (focused) this.words.querySelector(focused)?.focus();
   }
 
   choice(runs, run) {
-    if (runs.length < 2) return null;
+    if (runs.length < 2) return [];
     const names = runs.map(({ id, name, kind }) => [id, `${name} (${KINDS[kind] ?? kind})`]);
     const select = chooser({ name: "run", change: () => this.act(plain(select.value)) }, names, run.id);
-    return labelled("Run", select);
+    return [labelled("Run", select)];
   }
 
   lead(run, state) {
+    if (!this.differs("tabs", [state, run.scores.length > 0])) return;
     const current = (name) => (state.tab === name ? (state.image ? "true" : "page") : null);
     const tab = (name, title) => element("a", { href: link({ ...state, tab: name, image: null, beside: null, at: null }), "aria-current": current(name) }, title);
     const focused = [...this.tabs.children].indexOf(document.activeElement);

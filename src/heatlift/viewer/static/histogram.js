@@ -3,7 +3,7 @@
 import { digits, element, svg } from "/panel/elements.js";
 
 const ROOM = { height: 130, large: 260, left: 2, right: 2, top: 6, bottom: 22 };
-const LEAST = 20; // images that a share is of at least: else a group of one would tower over all others
+export const LEAST = 20; // images that a share is of at least: else a group of one would tower over all others
 const BREADTHS = [0.92, 0.5, 0.2];
 const ORDER = ["correct", "wrong", "unlabelled"];
 

@@ -3,7 +3,7 @@
 import { aboutImage, namesOf, problemsOf } from "/panel/about.js";
 import { chooser, element, labelled } from "/panel/elements.js";
 import { mount } from "/panel/panel.js";
-import { nearest } from "/panel/curves.js";
+import { lastStep, nearest } from "/panel/state.js";
 import { link } from "./address.js";
 import { GONE, details, pictureUrl } from "./api.js";
 import { sourceOf } from "./frames.js";
@@ -17,7 +17,7 @@ const KEEPS = {
 export class ImageView {
   /** `act(change)` goes somewhere else, `note(change)` writes down what is shown. */
   constructor(host, { act, note, problem, address }) {
-    Object.assign(this, { host, act, note, problem, address, sides: [], shown: null });
+    Object.assign(this, { host, act, note, problem, address, sides: [], shown: null, failed: null });
   }
 
   /** Show what an address says; `rows` is the list that it is in. */
@@ -29,15 +29,33 @@ export class ImageView {
     this.shown = key;
     this.release();
     this.host.replaceChildren(element("p", { class: "help" }, "Reading the image…"));
+    await this.fetch(key);
+  }
+
+  /** The runs grow: an image that could not be shown may be there by now, and others come to stand beside it. */
+  grown(runs, rows) {
+    Object.assign(this, { runs, rows });
+    if (this.failed !== null) this.fetch(this.shown);
+    else if (this.sides.length) this.walk();
+  }
+
+  async fetch(key) {
+    const { state } = this;
     try {
       const first = await details(state.run, state.image);
       const id = state.beside !== null ? first.elsewhere[state.beside] : undefined;
       const second = id === undefined ? null : await details(state.beside, id);
       if (key === this.shown) this.build(first, second);
     } catch (error) {
-      if (key === this.shown) this.host.replaceChildren(this.back(), element("p", { class: "missing", role: "alert" }, error.message));
+      if (key === this.shown) this.lack(error.message);
       if (error.message === GONE) this.problem(error); // it also waits for the server
     }
+  }
+
+  lack(words) {
+    if (this.failed === words) return;
+    this.failed = words;
+    this.host.replaceChildren(this.back(), element("p", { class: "missing", role: "alert" }, words));
   }
 
   hide() {
@@ -47,6 +65,7 @@ export class ImageView {
   }
 
   build(first, second) {
+    this.failed = null;
     this.lead = element("div", { class: "lead" });
     const names = namesOf(first, "h2");
     this.pair = element("div", { class: second ? "pair" : "single" });
@@ -61,7 +80,7 @@ export class ImageView {
   }
 
   linking() {
-    const box = element("input", { type: "checkbox", name: "linked", checked: this.state.linked, change: () => this.link(box.checked) });
+    const box = (this.linked = element("input", { type: "checkbox", name: "linked", checked: this.state.linked, change: () => this.link(box.checked) }));
     return element("label", { class: "tick" }, box, element("span", {}, "Move both sliders together"));
   }
 
@@ -75,25 +94,30 @@ export class ImageView {
   }
 
   /** The way back, to the neighbours in the list, and to the same image elsewhere. */
-  async steer({ elsewhere }) {
-    const { image } = this.state;
+  steer({ elsewhere }) {
     const copy = element("button", { type: "button", click: () => copied(copy, this.address()) }, "Copy link");
     const others = Object.keys(elsewhere).map((run) => [run, this.runs[run]?.name ?? run]);
     const beside = chooser({ name: "beside", change: () => this.act({ beside: beside.value || null, other: {} }) }, [["", "nothing"], ...others], this.state.beside ?? "");
-    const steps = element("span", { class: "steps" });
-    this.lead.replaceChildren(...[this.back(), steps, others.length && labelled("Beside it", beside), copy].filter(Boolean));
+    const step = (words, to, key) => element("button", { type: "button", "aria-keyshortcuts": key, click: () => this.act(this.neighbours[to]) }, words);
+    this.steps = { previous: step("‹ Previous", "previous", "p"), next: step("Next ›", "next", "n"), place: element("span", { class: "help" }) };
+    this.around = element("span", { class: "steps", hidden: true }, ...Object.values(this.steps));
+    this.lead.replaceChildren(...[this.back(), this.around, others.length && labelled("Beside it", beside), copy].filter(Boolean));
     this.neighbours = { previous: null, next: null };
-    const at = await this.rows.placeOf(image, this.state.at ?? 0).catch(() => null);
+    this.walk();
+  }
+
+  /** The neighbours, which may be others as the list grows. */
+  async walk() {
+    const { state: { image }, around, rows } = this;
+    const at = await rows.placeOf(image, this.state.at ?? 0).catch(() => null);
     if (at === null) return; // a link to an image that is not in this list
-    const [previous, next] = await Promise.all([at - 1, at + 1].map((place) => this.rows.row(place).catch(() => undefined)));
-    if (image !== this.state.image) return;
+    const [previous, next] = await Promise.all([at - 1, at + 1].map((place) => rows.row(place).catch(() => undefined)));
+    if (around !== this.around || rows !== this.rows || !this.neighbours) return;
     const go = (row, place) => row && { image: row.id, at: place, panel: { ...this.state.panel, step: undefined }, other: { ...this.state.other, step: undefined } };
     this.neighbours = { previous: go(previous, at - 1), next: go(next, at + 1) };
-    const button = (words, to, key) => element("button", { type: "button", disabled: !to, "aria-keyshortcuts": key, click: () => this.act(to) }, words);
-    steps.replaceChildren(
-      button("‹ Previous", this.neighbours.previous, "p"), button("Next ›", this.neighbours.next, "n"),
-      element("span", { class: "help" }, `${(at + 1).toLocaleString("en")} of ${this.rows.total.toLocaleString("en")}`),
-    );
+    for (const way of ["previous", "next"]) this.steps[way].disabled = !this.neighbours[way];
+    this.steps.place.textContent = `${(at + 1).toLocaleString("en")} of ${rows.total.toLocaleString("en")}`;
+    around.hidden = false;
   }
 
   side(image, which) {
@@ -113,7 +137,7 @@ export class ImageView {
     const other = this.sides.find((each) => each !== side && each.panel);
     if (other && this.state.linked) {
       const [from, to] = [side.image.layers[state.layer].steps, other.image.layers[this.state[other.which].layer ?? 0].steps];
-      const step = from[0] === null || to[0] === null ? Math.min(state.step, to.length - 1) : nearest(to, from[state.step]);
+      const step = counterpart(from, to, state.step);
       change[other.which] = { ...this.state[other.which], step };
       other.panel.update({ step });
     }
@@ -123,7 +147,9 @@ export class ImageView {
 
   /** The same image in another state, as after the browser's back button. */
   bring() {
-    for (const { panel, which } of this.sides) panel?.update(this.state[which]);
+    for (const { panel, which } of this.sides) panel?.open(this.state[which]);
+    if (this.linked) this.linked.checked = this.state.linked;
+    if (this.sides.length) this.walk();
   }
 
   key(event) {
@@ -135,8 +161,15 @@ export class ImageView {
 
   release() {
     for (const { panel } of this.sides) panel?.destroy();
-    Object.assign(this, { sides: [], neighbours: null });
+    Object.assign(this, { sides: [], neighbours: null, linked: null, failed: null });
   }
+}
+
+/** The place of another heatmap's frame that belongs beside one: the nearest step, and a result beside a result. */
+function counterpart(from, to, place) {
+  if (lastStep(from) === null || lastStep(to) === null) return Math.min(place, to.length - 1);
+  if (from[place] === null && to.at(-1) === null) return to.length - 1;
+  return nearest(to, from[place] ?? lastStep(from));
 }
 
 /** Browsers let a page write to the clipboard only where they trust the connection. */

@@ -16,6 +16,7 @@ const NOTED = 250; // milliseconds until what is shown is in the address: browse
 
 const host = (id) => document.getElementById(id);
 let runs = [];
+let started = null; // of the server's: another one may have other runs
 let rows = null;
 let state = read();
 
@@ -108,12 +109,12 @@ function watchRuns(wait) {
   clearTimeout(watchRuns.timer);
   watchRuns.timer = setTimeout(async () => {
     try {
-      const before = runs;
-      runs = (await fetchRuns()).runs;
-      const gone = host("notice").textContent.includes(GONE);
-      if (gone) host("notice").hidden = true;
-      const changed = JSON.stringify(before[state.run]) !== JSON.stringify(runs[state.run]);
-      if (gone || changed) grown();
+      const found = await fetchRuns();
+      if (found.started !== started || host("notice").textContent.includes(GONE)) return again();
+      const before = runs[state.run];
+      runs = found.runs;
+      if (runs[state.run]) header.show(runs, runs[state.run], state);
+      if (content(before) !== content(runs[state.run])) grown();
       if (runs.some(({ status, loading }) => status === "running" || loading)) watchRuns(FOLLOW);
     } catch (error) {
       complain(error);
@@ -122,15 +123,25 @@ function watchRuns(wait) {
   }, wait);
 }
 
+/** What of a run is in its lists and figures: not how fast it is, and when it was written last. */
+function content({ facts, pace, ...rest } = {}) {
+  return JSON.stringify(rest);
+}
+
+/** The server is another, or was gone: nothing that is shown or remembered need be true any more. */
+function again() {
+  jot.flush();
+  location.reload();
+}
+
 function grown() {
   const run = runs[state.run];
   if (!run) return;
-  header.show(runs, run, state);
   scores.refresh();
   rows?.refresh();
   const list = rows;
   follow(run);
-  if (state.image) return;
+  if (state.image) return void image.grown(runs, rows);
   filters.show(run, state, order(run));
   if (state.tab === "scores") {
     scores.show(run, state);
@@ -140,7 +151,7 @@ function grown() {
 
 async function start() {
   try {
-    runs = (await fetchRuns()).runs;
+    ({ runs, started } = await fetchRuns());
   } catch (error) {
     host("waiting").hidden = true;
     return complain(error);
@@ -148,6 +159,7 @@ async function start() {
   show(read());
   watch(show);
   watchRuns(FOLLOW);
+  addEventListener("focus", () => watchRuns(0)); // who comes from a terminal may have started the viewer again there
 }
 
 history.scrollRestoration = "manual";

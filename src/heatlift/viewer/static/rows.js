@@ -8,7 +8,7 @@ const MOST = 50; // pages kept
 export class Rows extends EventTarget {
   constructor(run, query) {
     super();
-    Object.assign(this, { run, query, total: null, of: null, version: 0 });
+    Object.assign(this, { run, query, total: null, of: null, version: 0, counted: null });
     this.pages = new Map(); // number -> {rows, version}
     this.asked = new Map(); // number -> {promise, stop, version}
   }
@@ -20,9 +20,9 @@ export class Rows extends EventTarget {
 
   /** The row at a place, or undefined beyond the end. */
   async row(index) {
-    if (index < 0 || (this.total !== null && index >= this.total)) return undefined;
+    if (index < 0 || (this.counted === this.version && index >= this.total)) return undefined;
     const number = Math.floor(index / PAGE);
-    if (!this.pages.has(number)) await this.ask(number);
+    if (this.pages.get(number)?.version !== this.version) await this.ask(number);
     return this.get(index);
   }
 
@@ -73,7 +73,7 @@ export class Rows extends EventTarget {
       this.pages.delete(number);
       this.pages.set(number, { rows: found.rows, version: asked.version });
       if (this.pages.size > MOST) this.pages.delete(this.pages.keys().next().value);
-      Object.assign(this, { total: found.total, of: found.of });
+      Object.assign(this, { total: found.total, of: found.of, counted: asked.version });
       this.tell("rows");
     } catch (error) {
       if (error.name !== "AbortError") throw error;

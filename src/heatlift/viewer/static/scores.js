@@ -3,14 +3,14 @@
 import { element } from "/panel/elements.js";
 import { link } from "./address.js";
 import { distribution } from "./api.js";
-import { added, columnTitle, offered } from "./conditions.js";
-import { histogram } from "./histogram.js";
+import { columnTitle, narrowed, offered } from "./conditions.js";
+import { LEAST, histogram } from "./histogram.js";
 
 export class Scores {
   constructor(host, problem) {
     Object.assign(this, { host, problem, large: new Set(), figures: new Map(), key: null });
     this.list = element("div", { class: "histograms" });
-    this.note = element("p", { class: "help" }, "Heights are shares of each group, so that groups of different sizes compare. A bar leads to its images.");
+    this.note = element("p", { class: "help" }, `Heights are shares of each group, so that groups of different sizes compare; one of fewer than ${LEAST} images counts as ${LEAST}. A bar leads to its images.`);
     host.replaceChildren(element("h2", { class: "quiet" }, "Scores"), this.note, this.list);
     this.sight = new IntersectionObserver((seen) => seen.filter((each) => each.isIntersecting).forEach(({ target }) => this.load(target)), { rootMargin: "300px" });
   }
@@ -20,13 +20,32 @@ export class Scores {
     this.host.hidden = false;
     const columns = offered(run.columns, state).filter(({ key }) => run.scores.includes(key));
     columns.sort((a, b) => run.scores.indexOf(a.key) - run.scores.indexOf(b.key));
-    const key = JSON.stringify([run.id, columns.map((column) => column.key), state.where]);
-    if (key === this.key) return;
+    const key = JSON.stringify([run.id, state.where, state.method, state.operation]);
+    if (key !== this.key) this.clear();
     this.key = key;
+    this.keep(new Map(columns.map((column) => [column.key, column])));
+  }
+
+  clear() {
     this.sight.disconnect();
-    this.figures = new Map(columns.map((column) => [column.key, element("figure", { "data-column": column.key }, element("figcaption", {}, element("h3", {}, columnTitle(column))))]));
-    this.list.replaceChildren(...this.figures.values());
-    for (const figure of this.figures.values()) this.sight.observe(figure);
+    this.figures.clear();
+    this.list.replaceChildren();
+  }
+
+  /** Figures of these columns: one that is there stays where it is, whatever the order of a run that grows is by now. */
+  keep(columns) {
+    for (const [key, figure] of this.figures) {
+      if (columns.has(key)) continue;
+      figure.remove();
+      this.figures.delete(key);
+    }
+    for (const [key, column] of columns) {
+      if (this.figures.has(key)) continue;
+      const figure = element("figure", { "data-column": key }, element("figcaption", {}, element("h3", {}, columnTitle(column))));
+      this.figures.set(key, figure);
+      this.list.append(figure);
+      this.sight.observe(figure);
+    }
   }
 
   hide() {
@@ -68,8 +87,7 @@ export class Scores {
     const large = this.large.has(column);
     figure.classList.toggle("large", large);
     const href = (bounds, group) => {
-      const bin = { column, ...bounds };
-      const where = added(this.state.where.filter((each) => each.column !== "correct"), bin);
+      const where = narrowed(this.state.where.filter((each) => each.column !== "correct"), { column, ...bounds });
       return link({ ...this.state, tab: "images", at: null, sort: column, where: [...where, { column: "correct", in: [group] }] });
     };
     const enlarge = () => {
@@ -77,10 +95,17 @@ export class Scores {
       this.draw(figure, found);
       figure.querySelector("button").focus();
     };
-    const bin = focused?.dataset.bin;
     figure.replaceChildren(...histogram({ ...found, title }, { width: figure.clientWidth || 320, large, href, enlarge }));
-    if (bin !== undefined) figure.querySelector(`.bar[data-bin="${bin}"]`)?.focus();
+    if (focused) same(figure, focused)?.focus();
   }
+}
+
+/** What stands now where something was that had the focus. */
+function same(figure, focused) {
+  if (focused.matches("button")) return figure.querySelector("button");
+  const bars = [...figure.querySelectorAll(".bar")];
+  const alike = (bar) => bar.dataset.bin === focused.dataset.bin && bar.getAttribute("class") === focused.getAttribute("class");
+  return bars.find(alike) ?? bars[0];
 }
 
 /** Bins for so many images. */
