@@ -833,7 +833,7 @@ def test_arrays_of_the_older_format_are_not_even_opened(tmp_path: Path, name: st
         assert maps.name in image["layers"][0]["problem"]
         for frame in range(5):
             viewer.ask(f"/api/runs/0/images/0.0/layers/0/frames/{frame}")
-    with pytest.raises(HeatliftError, match="damaged|can't be read"):
+    with pytest.raises(HeatliftError, match=r"damaged|can't be read"):
         Evolutions(run).final("owl/0.png") if name == "final" else Evolutions(run).frame("owl/0.png", 1)
     assert not ran.exists()
 

@@ -74,8 +74,8 @@ def test_a_lifted_image(tmp_path: Path, method: str) -> None:
             assert second["name"] == "other-net"
             assert second["p_before"] == number(row["p_verify_before"])
             assert second["p_after"] == number(row["p_verify_after"])
-            assert layer["result"] == {"co": row["co"], "p_target": row["p_after"],
-                                       "p_label": row["p_after"] if row["label"] == row["target"] else None}  # fmt: skip
+            p_label = row["p_after"] if row["label"] == row["target"] else None
+            assert layer["result"] == {"co": row["co"], "p_target": row["p_after"], "p_label": p_label}
             assert layer["figures"]["view"] == (method == "spotlight")
             for frame in (*range(0, len(layer["steps"]) - 1, 7), layer["own"]):
                 answer = viewer.ask(f"{at}/layers/0/frames/{frame}")
