@@ -95,7 +95,7 @@ def walk(viewer: Served) -> list[bytes]:
         for k, layer in enumerate(image.get("layers", [])):
             for frame in {0, layer["own"], len(layer["steps"])}:
                 ask(f"{at}/layers/{k}/frames/{frame}")
-            if image["previous"] is None:
+            if at.endswith("/0.0"):
                 ask(f"{at}/layers/{k}/download")
     return found
 
