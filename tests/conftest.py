@@ -48,6 +48,15 @@ def no_browser(why: str) -> NoReturn:
     pytest.skip(why)
 
 
+@pytest.fixture(scope="module")
+def viewer(runs: list[Path]) -> Iterator[Any]:
+    """A viewer of a module's runs."""
+    from viewers import served  # few tests need a server
+
+    with served(*runs) as found:
+        yield found
+
+
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(7)

@@ -18,7 +18,7 @@ from heatlift.wording import clean
 from lift_runs import InventedLift, write_lift_run
 from pages import EVIL
 from viewer_pages import address_of, counted, names, panel, pixels, until, visiting
-from viewer_runs import audit_run, lift_run, mask_run
+from viewer_runs import lift_run, one_of_each
 from viewers import Served, edit_record, put, rows_of, served, split
 
 NAME = "owl/0.png"
@@ -28,18 +28,7 @@ GONE = "The viewer was stopped"
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    folder = tmp_path_factory.mktemp("runs")
-    return [
-        lift_run(folder / "lift"),
-        mask_run(folder / "masks", target="predicted"),
-        audit_run(folder / "audit"),
-    ]
-
-
-@pytest.fixture(scope="module")
-def viewer(runs: list[Path]) -> Iterator[Served]:
-    with served(*runs) as found:
-        yield found
+    return one_of_each(tmp_path_factory.mktemp("runs"))
 
 
 def test_a_link_opens_exactly_this_view(browser: Any, viewer: Served) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 import pytest
 
 from viewer_pages import address_of, panel, until, violations, visiting
-from viewer_runs import audit_run, lift_run, mask_run
-from viewers import Served, served
+from viewer_runs import one_of_each
+from viewers import Served
 
 NAME = "owl/0.png"
 
@@ -44,18 +43,7 @@ RARE = ("audits", "overlay", "swipe", "unkept", "failed", "nothing")
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    folder = tmp_path_factory.mktemp("runs")
-    return [
-        lift_run(folder / "lift"),
-        mask_run(folder / "masks", target="predicted"),
-        audit_run(folder / "audit"),
-    ]
-
-
-@pytest.fixture(scope="module")
-def viewer(runs: list[Path]) -> Iterator[Served]:
-    with served(*runs) as found:
-        yield found
+    return one_of_each(tmp_path_factory.mktemp("runs"))
 
 
 def views(viewer: Served) -> dict[str, str]:

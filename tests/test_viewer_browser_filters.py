@@ -9,22 +9,15 @@ from typing import Any
 import pytest
 
 from viewer_pages import Visit, address_of, count, counted, names, until, visiting
-from viewer_runs import LEFT_OUT, MANY, audit_run, correct, in_order, lift_run, thousands
-from viewers import Rows, Served, rows_of, served
+from viewer_runs import LEFT_OUT, MANY, correct, in_order, of_many_images
+from viewers import Rows, Served, rows_of
 
 TITLES = "() => [...document.querySelectorAll('.tile[href]')].map(tile => tile.title.split(': ')[0])"
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    folder = tmp_path_factory.mktemp("runs")
-    return [lift_run(folder / "lift", images=40), audit_run(folder / "audit"), thousands(folder / "many")]
-
-
-@pytest.fixture(scope="module")
-def viewer(runs: list[Path]) -> Iterator[Served]:
-    with served(*runs) as found:
-        yield found
+    return of_many_images(tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture

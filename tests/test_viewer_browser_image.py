@@ -27,7 +27,7 @@ from viewer_pages import (
     visiting,
 )
 from viewer_runs import EXPLAINED, as_pixels, audit_run, heatmap_of, lift_run, mask_run, original_of, row_of
-from viewers import Served, rows_of, served
+from viewers import Served, rows_of
 
 NAME = "owl/0.png"
 LAST = 12  # step of the lifts' first image, which does not reach its score
@@ -44,12 +44,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         mask_run(folder / "masks", target="predicted"),
         audit_run(folder / "audit"),
     ]
-
-
-@pytest.fixture(scope="module")
-def viewer(runs: list[Path]) -> Iterator[Served]:
-    with served(*runs) as found:
-        yield found
 
 
 @pytest.fixture

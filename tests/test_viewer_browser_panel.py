@@ -14,7 +14,7 @@ from heatlift.run.evolutions import Evolutions, Recorder
 from heatlift.viewer.notebook import run_html
 from viewer_pages import SEQUENTIAL, Visit, address_of, coloured, panel, pixels, to_step, until, visiting
 from viewer_runs import audit_run, heatmap_of, lift_run, mask_run, row_of
-from viewers import Served, rows_of, served
+from viewers import Served, rows_of
 
 NAME = "owl/0.png"
 LAST = 12  # step of the lifts' first image, which does not reach its score
@@ -39,12 +39,6 @@ def _every_other_step(folder: Path, name: str) -> Path:
         recorder.add(kept.frame(name, step), step)
     kept.write(name, kept.final(name), recorder, "undesirable", kept.result(name))
     return folder
-
-
-@pytest.fixture(scope="module")
-def viewer(runs: list[Path]) -> Iterator[Served]:
-    with served(*runs) as found:
-        yield found
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 
 from viewer_pages import Array, address_of, counted, names, until, visiting
 from viewer_runs import audit_run, lift_run
-from viewers import Rows, Served, rows_of, served
+from viewers import Rows, Served, rows_of
 
 Values = dict[str, dict[str, float]]  # by group, then by image
 
@@ -25,12 +24,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         lift_run(folder / "lift", images=40),
         audit_run(folder / "large", images=330, methods=("saliency",), controls=()),
     ]
-
-
-@pytest.fixture(scope="module")
-def viewer(runs: list[Path]) -> Iterator[Served]:
-    with served(*runs) as found:
-        yield found
 
 
 def grouped(rows: Rows, value: Any, correct: Any) -> Values:

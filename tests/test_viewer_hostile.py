@@ -658,7 +658,7 @@ EXAMPLES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("how", sorted(EXAMPLES))
 def test_examples_that_are_damaged(tmp_path: Path, how: str, monkeypatch: Any) -> None:
-    monkeypatch.setattr("heatlift.viewer.keeping.LARGEST", 2 * 10**6)  # a smaller bomb does
+    monkeypatch.setattr("heatlift.viewer.examples.LARGEST", 2 * 10**6)  # a smaller bomb does
     run = everything(tmp_path / "audit")
     path = run / "examples" / "000.npz"
     EXAMPLES[how](path)

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from heatlift.run.summary import write_summary
-from heatlift.run.tables import read_table
+from heatlift.run.tables import read_table, write_part
 from lift_runs import InventedLift, write_lift_run
 from runs import Invented, write_example, write_run
+from undesirable_runs import InventedMasks, write_undesirable_run
 from viewers import served
 
 
@@ -52,3 +53,19 @@ def test_a_control_is_called_one(audit: Path) -> None:
     words = {layer["title"]: layer["what"] for layer in layers}
     assert words["noise"].startswith("A control, which explains nothing (Gaussian noise)")
     assert words["saliency"].startswith("Red raises and blue lowers")
+
+
+def test_an_image_of_which_one_mask_failed_is_no_success(tmp_path: Path) -> None:
+    run = write_undesirable_run(tmp_path / "run", InventedMasks(images=4, failed=0, kept=0, stepped=0))
+    rows = read_table(run, "undesirable").to_pylist()
+    name, last = rows[0]["image"], rows[0]["factor"]
+    for row in rows:
+        last = row["factor"] if row["image"] == name else last
+    for row in rows:
+        if (row["image"], row["factor"]) == (name, last):
+            row["status"] = "logits are not finite"
+    write_part(run, "undesirable", 0, rows)
+    with served(run) as viewer:
+        told = {row["name"]: row["status"] for row in viewer.rows()}
+    assert told.pop(name) == "logits are not finite"
+    assert set(told.values()) == {"ok"}

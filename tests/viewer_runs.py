@@ -129,3 +129,14 @@ def in_order(rows: Rows, column: str, descending: bool = True) -> list[str]:
 
 def correct(row: dict[str, Any]) -> bool | None:
     return None if row["predicted_before"] is None else row["label"] == row["predicted_before"]
+
+
+def one_of_each(folder: Path) -> list[Path]:
+    """A lift, masks and an audit of the same images."""
+    lift, masks = lift_run(folder / "lift"), mask_run(folder / "masks", target="predicted")
+    return [lift, masks, audit_run(folder / "audit")]
+
+
+def of_many_images(folder: Path) -> list[Path]:
+    """A lift of some images, an audit, and one of thousands."""
+    return [lift_run(folder / "lift", images=40), audit_run(folder / "audit"), thousands(folder / "many")]

@@ -38,6 +38,15 @@ class Evolution:
     view: bool = False
 
 
+def likeliest(logits: Tensor) -> tuple[list[list[float]], list[list[tuple[int, float]]]]:
+    """Of each row of logits (m, C) all probabilities, and the five likeliest classes, likeliest first."""
+    # For all rows at once: each of these calls waits for the device.
+    p = logits.double().softmax(dim=1)
+    highest = p.topk(min(TOP, p.shape[1]), dim=1)
+    pairs = zip(highest.indices.tolist(), highest.values.tolist(), strict=True)
+    return p.tolist(), [list(zip(*pair, strict=True)) for pair in pairs]
+
+
 class Film:
     """Watches an optimisation; an `Observer`.
 
@@ -66,14 +75,11 @@ class Film:
         mine = torch.nonzero(rows < len(self._target)).flatten()
         if not len(mine):
             return
-        places = rows[mine].tolist()
-        p = logits[mine].double().softmax(dim=1)
-        highest = p.topk(min(TOP, p.shape[1]), dim=1)
-        for place, row, each, indices, values in zip(
-            places, mine.tolist(), p.tolist(), highest.indices.tolist(), highest.values.tolist(), strict=True
+        for place, row, p, top in zip(
+            rows[mine].tolist(), mine.tolist(), *likeliest(logits[mine]), strict=True
         ):
-            self._p[place][step] = each[self._target[place]]
-            self._top[place][step] = list(zip(indices, values, strict=True))
+            self._p[place][step] = p[self._target[place]]
+            self._top[place][step] = top
             if step % self._every[place] == 0:
                 self._add(place, step, self._small(decoded[row]))
 
@@ -102,7 +108,6 @@ class Film:
 
     def _small(self, heatmap: Tensor) -> Tensor:
         heatmap = heatmap.detach()[None].float()
-        enlarged = heatmap.shape[-1] < self._size[1]
-        if enlarged:
+        if heatmap.shape[-2] < self._size[0] or heatmap.shape[-1] < self._size[1]:
             heatmap = F.interpolate(heatmap, size=self._size, mode="bilinear", align_corners=False)
         return F.adaptive_avg_pool2d(heatmap, self._size)[0].half().cpu()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 NOTHING = "–"
 """Printed where a figure could not be computed."""
 
 LONGEST = 36
 """Characters of a class name; of a list of synonyms, as ImageNet has them, the first ones are kept."""
+
+FACTORS: Mapping[str, str] = {"target": "F-TC", "non_target": "F-NTC", "none": "no factor"}
+"""The factors of masks by the names that tables have, and what they are called (Kang 2019)."""
 
 
 def clean(text: object) -> str:

@@ -12,9 +12,9 @@ from heatlift.report.pictures import Pixels, encoded, photograph, read_pixels, s
 from heatlift.report.selection import evenly
 from heatlift.report.undesirable_outcomes import Outcome
 from heatlift.report.undesirable_overlays import THRESHOLD, overlays
-from heatlift.report.undesirable_summary import NAMES, factor_name
+from heatlift.report.undesirable_summary import factor_name
 from heatlift.run.originals import original_path, perturbed_path
-from heatlift.wording import class_name, clean, number
+from heatlift.wording import FACTORS, class_name, clean, number
 
 if TYPE_CHECKING:
     from heatlift.run.evolutions import Evolutions
@@ -135,7 +135,7 @@ def _kept(
     classes: Sequence[str] | None,
     stepped: bool,
 ) -> Kept:
-    factors = [factor for factor in NAMES if factor in found]
+    factors = [factor for factor in FACTORS if factor in found]
     first = found[factors[0]]
     original = read_pixels(original_path(run, first.image))
     perturbed = [read_pixels(perturbed_path(run, factor, first.image)) for factor in factors]

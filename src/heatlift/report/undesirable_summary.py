@@ -10,10 +10,7 @@ from typing import Any
 from heatlift.report.facts import second_network
 from heatlift.report.summary import Finished, Known, known_figure, mapping, read_summary
 from heatlift.run.record import read_record
-from heatlift.wording import clean
-
-NAMES: Mapping[str, str] = {"target": "F-TC", "non_target": "F-NTC", "none": "no factor"}
-"""The factors as the paper calls them, in its order."""
+from heatlift.wording import FACTORS, clean
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ class Undesirable(Finished):
 
 def factor_name(factor: str) -> str:
     """``F-TC``, ``F-NTC``, ``no factor``."""
-    return NAMES.get(factor, clean(factor))
+    return FACTORS.get(factor, clean(factor))
 
 
 def read_undesirable(folder: Path) -> Undesirable:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from heatlift.report.tables import Cell, Column, Row, Table, counted_cell
 from heatlift.report.undesirable_outcomes import Outcome
 from heatlift.report.undesirable_paper import PAPER, PAPER_PHI
-from heatlift.report.undesirable_summary import NAMES, FactorSummary, Undesirable, factor_name
+from heatlift.report.undesirable_summary import FactorSummary, Undesirable, factor_name
 from heatlift.report.wording import bounds_text, count, value_text
-from heatlift.wording import NOTHING, class_name, clean, number, shorten
+from heatlift.wording import FACTORS, NOTHING, class_name, clean, number, shorten
 
 MOST_WRONG = 30
 """Wrong predictions in the page; the run's table has all."""
@@ -56,7 +56,7 @@ def paper_table(run: Undesirable) -> Table | None:
     if run.game != "improve" or not any(factor.factor in PAPER_PHI for factor in run.factors):
         return None
     known = {factor.factor: factor for factor in run.factors if factor.factor in PAPER_PHI}
-    both = tuple(factor for factor in NAMES if factor in known)
+    both = tuple(factor for factor in FACTORS if factor in known)
     model = run.section("model")
     name = shorten(model.get("name") or model.get("spec") or "this network", 40)
     here = [
@@ -145,7 +145,7 @@ def wrong_table(
             by_image.setdefault(outcome.image, {})[outcome.factor] = outcome
     if not by_image:
         return None
-    factors = [f for f in NAMES if any(f in found for found in by_image.values())]
+    factors = [f for f in FACTORS if any(f in found for found in by_image.values())]
 
     def order(found: Mapping[str, Outcome]) -> tuple[int, float]:
         return -sum(bool(o.turned) for o in found.values()), -max(o.gain for o in found.values())

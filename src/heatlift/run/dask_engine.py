@@ -24,7 +24,9 @@ from heatlift.run.lock import holder
 from heatlift.run.work import Job, Shards, Work, write_tables
 
 LIVES = 3
-"""Times that a shard's worker may end before its images are looked at one by one."""
+"""Times that a shard's worker may end before its images are looked at one by one.
+
+Of a cluster that somebody else has started, its own ``distributed.scheduler.allowed-failures`` decides."""
 
 RETRIES = 2
 """Times that a shard is begun again after an error that is not about its images, such as a full disk."""
@@ -32,7 +34,7 @@ RETRIES = 2
 LOOK, PATIENCE = 10, 120
 """Seconds between looks at whether there are any workers, and for which there may be none."""
 
-FATAL = f"the worker ended {LIVES} times on this image"
+FATAL = "every worker that began with this image ended"
 
 RESOURCE = "GPU"
 """The resource that is asked for where any worker has it (dask-cuda: ``--resources GPU=1``)."""
@@ -68,7 +70,7 @@ class DaskEngine:
         if not shards:
             return
         with _client(self.scheduler, self.workers) as client:
-            _Handing(client, folder.resolve(), work, job, self.done_by)(shards, finished)
+            _Handing(client, folder.resolve(), job, self.done_by)(shards, finished)
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,8 @@ class Errand:
 class _Handing:
     """Hands out the shards of one run."""
 
-    def __init__(self, client: Any, folder: Path, work: Work, job: Job, done_by: Counter[str]) -> None:
-        self._client, self._work, self._done_by = client, work, done_by
+    def __init__(self, client: Any, folder: Path, job: Job, done_by: Counter[str]) -> None:
+        self._client, self._done_by = client, done_by
         # With every task: what is sent to workers once is lost with the last of them.
         self._errand = Errand(uuid4().hex, job, folder, holder(folder), torch.get_num_threads())
         infos = client.scheduler_info(n_workers=-1)["workers"].values()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from heatlift.data import Item
+from heatlift.evolution import likeliest
 from heatlift.run.rows import Rows
-
-TOP = 5
-"""Classes on record for each step."""
 
 
 class Said:
@@ -33,19 +31,14 @@ class Said:
         mine = [place for place, row in enumerate(rows.tolist()) if row in self._kept]
         if not mine:
             return
-        # As many rows at once as there are: each of these calls would wait for the device.
-        p = logits[mine].double().softmax(dim=1)
-        highest = p.topk(min(TOP, p.shape[1]), dim=1)
-        said = torch.isfinite(p).all(dim=1).tolist()
-        columns = p.tolist(), highest.indices.tolist(), highest.values.tolist()
-        for place, ok, each, top, p_top in zip(rows[mine].tolist(), said, *columns, strict=True):
-            if ok:
+        for place, p, top in zip(rows[mine].tolist(), *likeliest(logits[mine]), strict=True):
+            if all(map(math.isfinite, p)):
                 label = self._items[place].label
                 self._found[place, step] = {
-                    "p_target": each[self._target[place]],
-                    "p_label": None if label is None else each[label],
-                    "top": top,
-                    "p_top": p_top,
+                    "p_target": p[self._target[place]],
+                    "p_label": None if label is None else p[label],
+                    "top": [index for index, _ in top],
+                    "p_top": [share for _, share in top],
                 }
 
     def at(self, place: int, step: int) -> dict[str, Any]:

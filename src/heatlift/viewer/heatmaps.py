@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from heatlift.errors import HeatliftError, first_line
 from heatlift.run.originals import original_path, reference_path
 from heatlift.viewer.confined import confined_folder, stamp, without_folder
-from heatlift.viewer.keeping import FACTORS, examples, unpacked
+from heatlift.viewer.examples import examples, unpacked
 from heatlift.viewer.kept_pictures import LARGEST_SIDE, Pixels, read_picture
+from heatlift.wording import FACTORS
 
 if TYPE_CHECKING:
     from heatlift.run.evolutions import Evolutions  # loads zarr, which audits do without

@@ -14,12 +14,11 @@ from heatlift.viewer.catalogue import Catalogue
 from heatlift.viewer.columns import figure_text, keyed
 from heatlift.viewer.heatmaps import Explained, Floats, Kept, Lifted, Masked
 from heatlift.viewer.images import Images
-from heatlift.viewer.keeping import FACTORS
 from heatlift.viewer.kept_pictures import Pixels
 from heatlift.viewer.layers import layer
 from heatlift.viewer.of_image import OfImage
 from heatlift.viewer.optimised_columns import LIFT_FIGURES, MASK_FIGURES
-from heatlift.wording import NOTHING, clean, number
+from heatlift.wording import FACTORS, NOTHING, clean, number
 
 
 class Keeper(Protocol):

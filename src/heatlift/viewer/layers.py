@@ -13,10 +13,9 @@ from heatlift.panel.words import ADDED, CONTROL, MULTIPLIED, SEEN, TAKEN
 from heatlift.viewer.catalogue import Catalogue
 from heatlift.viewer.columns import finite, keyed, named
 from heatlift.viewer.heatmaps import Kept
-from heatlift.viewer.keeping import FACTORS
 from heatlift.viewer.of_image import OfImage
 from heatlift.viewer.parts import read_part
-from heatlift.wording import clean, number
+from heatlift.wording import FACTORS, clean, number
 
 
 def layer(

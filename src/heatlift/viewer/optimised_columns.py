@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from heatlift.types import OK
 from heatlift.viewer.columns import Choice, Column, Heading, Numbers, chosen, classes_chosen, keyed
 from heatlift.viewer.image_columns import aligned, classes_of, correctness, distinct, floats, outcome
-from heatlift.viewer.keeping import FACTORS
+from heatlift.wording import FACTORS
 
 LIFT_TABLES: Mapping[str, list[str]] = {
     "lift": [
