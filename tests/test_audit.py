@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +12,6 @@ import pytest
 import torch
 
 import heatlift as hl
-from heatlift.cli import run as cli
 from heatlift.data import Item
 from heatlift.images import decode
 from heatlift.registry import TJOA_2022, requested
@@ -193,28 +188,6 @@ def test_other_weights_or_versions_or_image_contents_are_refused_by_name(tmp_pat
     (folder / "run.json").write_text(json.dumps(record))
     with pytest.raises(hl.HeatliftError, match=r"packages\.torch: was 1\.0, is"):
         audit(folder, data, **settings)
-
-
-def test_killed_at_work_it_goes_on_to_the_same_tables(tmp_path: Path) -> None:
-    data = class_folders(tmp_path / "photos", each=30)
-    command = ["audit", str(data), "--model", "networks:small", "--batch-size", "4", "--out"]
-    start = "import sys; from heatlift.cli import main; main(sys.argv[1:])"
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
-    arguments = [sys.executable, "-c", start, *command, str(tmp_path / "killed")]
-    process = subprocess.Popen(
-        arguments, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    while process.poll() is None and not parts(tmp_path / "killed", "scores"):
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
-    assert process.returncode == -9, "the run was over before it could be killed"
-    assert parts(tmp_path / "killed", "predictions") < {0, 1, 2}
-    for name in ("killed", "undisturbed"):
-        assert cli([*command, str(tmp_path / name)]) == 0
-    killed, undisturbed = (hl.read(tmp_path / name) for name in ("killed", "undisturbed"))
-    assert killed.predictions.equals(undisturbed.predictions)
-    assert killed.scores.equals(undisturbed.scores)
 
 
 def test_a_damaged_part_is_named_and_repaired_by_running_again(data: Path, tmp_path: Path) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,18 +14,21 @@ from typing import Any
 import dask
 import numpy as np
 import pytest
-from distributed import LocalCluster
+import torch
+from distributed import Client, LocalCluster
 from PIL import Image
 
 import heatlift as hl
 from heatlift.cli import run as command_line
+from heatlift.errors import DeviceFailed
 from heatlift.run import audit as audits
-from heatlift.run.dask_engine import FATAL, LIVES, DaskEngine
+from heatlift.run.dask_engine import LIVES, DaskEngine, _result
+from heatlift.run.dask_worker import FATAL
 from heatlift.run.evolutions import Evolutions
 from heatlift.run.lift import lift_configured, prepare_lift, run_lift
 from heatlift.run.local import run_shards
 from heatlift.run.plan import configured
-from heatlift.run.tables import parts, read_table
+from heatlift.run.tables import parts, read_part, read_table
 from heatlift.run.undesirable import prepare_undesirable, run_undesirable, undesirable_configured
 from pictures import class_folders
 
@@ -42,12 +44,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """Two workers, as somebody else may have started them."""
-    settings = {"distributed.scheduler.allowed-failures": LIVES - 1}
+    """Two workers, as somebody else may have started them: a shard's worker may end once less often."""
+    settings = {"distributed.scheduler.allowed-failures": LIVES - 2}
     with pytest.MonkeyPatch.context() as patch, dask.config.set(settings):
         patch.setenv("PYTHONPATH", str(Path(__file__).parent))
         with LocalCluster(
-            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
         ) as started:
             yield started
 
@@ -134,7 +136,10 @@ def test_a_worker_that_is_killed_changes_nothing(tmp_path: Path, cluster: Any, e
     assert sum(engine.done_by.values()) == 90
 
 
-def test_an_image_that_ends_its_worker_becomes_a_failed_row(tmp_path: Path, engine: DaskEngine) -> None:
+def test_an_image_that_ends_its_worker_becomes_a_failed_row(
+    tmp_path: Path, cluster: Any, engine: DaskEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster.scheduler, "allowed_failures", 0)  # the first end will do
     data = class_folders(tmp_path / "data", each=3)
     Image.new("RGB", (40, 40), "white").save(data / "bee" / "deadly.png")
     dask, without = tmp_path / "dask", tmp_path / "without"
@@ -155,6 +160,51 @@ def test_an_image_that_ends_its_worker_becomes_a_failed_row(tmp_path: Path, engi
         assert kept[0] == kept[1]
 
 
+def test_a_shard_that_ends_its_worker_only_as_a_whole_is_said(
+    tmp_path: Path, cluster: Any, engine: DaskEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No image of it is said to do so, and none becomes a failed row."""
+    monkeypatch.setattr(cluster.scheduler, "allowed_failures", 0)  # the first end will do
+    (tmp_path / "data").mkdir()
+    for name in range(4):
+        Image.new("RGB", (40, 40), "white").save(tmp_path / "data" / f"{name}.png")
+    settings: dict[str, Any] = {"methods": ("saliency",), "controls": (), "operations": ("add",)}
+    with pytest.raises(hl.HeatliftError, match="shard 0 ends its worker only as a whole: give workers more"):
+        audited(
+            tmp_path / "data",
+            tmp_path / "run",
+            engine,
+            model="networks:dies_of_four_white_images",
+            batch_size=4,
+            **settings,
+        )
+    assert not parts(tmp_path / "run", "predictions")
+
+
+def test_a_device_that_gives_out_on_a_worker_ends_the_run(
+    data: Path, tmp_path: Path, engine: DaskEngine
+) -> None:
+    folder = shutil.copytree(data, tmp_path / "data")
+    Image.new("RGB", (40, 40), "white").save(folder / "bee" / "white.png")
+    with pytest.raises(DeviceFailed, match=r"the device failed \(CUDA error: an illegal memory access"):
+        audited(folder, tmp_path / "run", engine, model="hostile:loses_its_device", size=32)
+    for part in (tmp_path / "run" / "predictions").glob("part-*"):
+        assert "device" not in str(read_part(part, "predictions")["status"].to_pylist())
+
+
+def test_whatever_a_task_raises_is_one_line(cluster: Any) -> None:
+    with Client(cluster) as client:
+        with pytest.raises(hl.HeatliftError, match="shard 3 failed on its worker 3 times: FileNotFoundError"):
+            _result(client.submit(os.stat, "/nowhere/at/all"), 3)
+        fault = torch.AcceleratorError("CUDA error: unspecified launch failure")
+        with pytest.raises(DeviceFailed, match="unspecified launch failure"):
+            _result(client.submit(raises, fault), 3)
+
+
+def raises(error: Exception) -> None:
+    raise error
+
+
 def test_clusters_that_can_t_be_had_are_one_line(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -172,27 +222,11 @@ def test_clusters_that_can_t_be_had_are_one_line(
 
 
 def test_the_command_starts_workers_of_its_own(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
-    program = "from heatlift.cli import main; main()"
-    arguments = ["audit", str(data), "--model", "networks:small", "--methods", "saliency", "--out"]
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            program,
-            *arguments,
-            str(tmp_path / "run"),
-            "--engine",
-            "dask",
-            "--workers",
-            "1",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "workers: 1; images by worker: 0 13" in done.stdout
-    assert "Traceback" not in done.stderr
+    command = ["audit", str(data), "--model", "networks:small", "--methods", "saliency", "--out"]
+    assert command_line([*command, str(tmp_path / "run"), "--engine", "dask", "--workers", "1"]) == 0
+    said = capsys.readouterr()
+    assert "workers: 1; images by worker: 0 13" in said.out
+    assert "Traceback" not in said.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -223,6 +224,67 @@ def test_damage_is_said_in_one_line_and_never_read(tmp_path: Path, name: str, fi
     with pytest.raises(hl.HeatliftError, match=r"damaged|can't be read") as caught:
         evolutions.final("a.png") if name == "final" else evolutions.frame("a.png", 19)
     assert "\n" not in str(caught.value)
+
+
+def described(run: Path, **changes: object) -> None:
+    """Change what is said of the only image kept; an ellipsis takes something out."""
+    path = folder_of(run) / "zarr.json"
+    content = json.loads(path.read_text())
+    said = content["attributes"] | changes
+    content["attributes"] = {name: value for name, value in said.items() if value is not Ellipsis}
+    path.write_text(json.dumps(content))
+
+
+WRONG: list[dict[str, object]] = [
+    {"exponent": 9},
+    {"scale": 2.0},
+    {"steps": [*range(19), 30]},
+    {"result": 3},
+    {"method": "other"},
+    {"digest": "0" * 32},
+    {"digest": 5},
+]
+"""Nothing but the digest tells these."""
+
+SENSELESS: list[dict[str, object]] = [
+    {"exponent": "x"},
+    {"exponent": True},
+    {"exponent": 10**30},
+    {"steps": 5},
+    {"steps": [0, "1"]},
+    {"steps": [3, 2]},
+    {"steps": [-1]},
+    {"scale": None},
+    {"scale": float("nan")},
+    {"scale": -1},
+    {"levels": 0},
+    {"levels": [80]},
+    {"image": "b.png"},
+    {"image": 3},
+    {"method": None},
+    {"result": "x"},
+    {"format": [1]},
+]
+
+
+@pytest.mark.parametrize("changes", [*WRONG, *({**each, "digest": ...} for each in SENSELESS)], ids=str)
+def test_what_is_said_of_a_heatmap_can_not_be_changed(tmp_path: Path, changes: dict[str, object]) -> None:
+    evolutions = kept(tmp_path, walk(20))
+    described(tmp_path, **changes)
+    for reads in (evolutions.check, evolutions.final, evolutions.steps, evolutions.result):
+        with pytest.raises(hl.HeatliftError, match="is damaged, or of another version") as caught:
+            reads("a.png")
+        assert "\n" not in str(caught.value)
+
+
+def test_what_has_no_digest_is_read_as_before(tmp_path: Path) -> None:
+    evolutions = kept(tmp_path, walk(20))
+    before = evolutions.final("a.png"), evolutions.frame("a.png", 19)
+    described(tmp_path, digest=..., result=...)
+    evolutions.check("a.png")
+    assert np.array_equal(evolutions.final("a.png"), before[0])
+    assert np.array_equal(evolutions.frame("a.png", 19), before[1])
+    assert evolutions.result("a.png") is None
 
 
 def test_a_step_is_read_from_its_own_chunk_alone(tmp_path: Path) -> None:

@@ -116,6 +116,10 @@ def standardised(net: Shaped, x: Tensor) -> Tensor:
     return net.norm(F.conv2d(x, weight, net.conv.bias, padding=1))
 
 
+def own(net: Shaped, x: Tensor) -> Tensor:
+    return F.batch_norm(net.conv(x), net.norm.running_mean, net.norm.running_var, training=True, momentum=0.0)
+
+
 def twice(net: Shaped, x: Tensor) -> Tensor:
     first = net.norm(net.again(net.conv(x)))
     return net.norm(net.again(first))
@@ -126,9 +130,7 @@ NOT_FOLDABLE: dict[str, Callable[[Shaped, Tensor], Tensor]] = {
     "a ReLU between": lambda net, x: net.norm(net.conv(x).relu_()),
     "weights made anew": standardised,
     "both run twice": twice,
-    "the batch's own statistics": lambda net, x: F.batch_norm(
-        net.conv(x), net.norm.running_mean, net.norm.running_var, training=True, momentum=0.0
-    ),
+    "the image's own statistics": lambda net, x: torch.cat([own(net, one) for one in x.split(1)]),
     "no convolution before": lambda net, x: net.norm(torch.cat([x, x], dim=1)),
 }
 

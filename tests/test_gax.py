@@ -70,8 +70,7 @@ def by_themselves(method: GAX, clf: Classifier, x: Tensor, labels: Tensor) -> li
     return [method(clf, x[i : i + 1], labels[i : i + 1]) for i in range(len(x))]
 
 
-@pytest.mark.parametrize("bias", [None, 0.01])
-@pytest.mark.parametrize("batch_size", [3, 8])
+@pytest.mark.parametrize(("bias", "batch_size"), [(None, 3), (0.01, 8)])
 def test_a_batch_is_its_images_one_by_one(bias: float | None, batch_size: int) -> None:
     # In float64, and with a target that images reach at different steps: those that are done leave, and
     # what is left goes in other portions.

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from heatlift.portions import Portions, TooLarge, good_size, out_of_memory
+from heatlift.errors import NetworkFailed, out_of_memory
+from heatlift.portions import Portions, TooLarge, good_size
 
 NO_MEMORY = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
@@ -52,6 +53,25 @@ def test_a_single_item_that_does_not_fit_is_named_and_the_others_go_on() -> None
         ([4], False),
         ([5], False),
     ]
+
+
+def test_items_that_the_network_fails_on_cost_no_other_and_no_room() -> None:
+    tries: list[int] = []
+
+    def work(items: Sequence[int]) -> int:
+        tries.append(len(items))
+        if {3, 9} & set(items):
+            raise NetworkFailed("no odd things")
+        return sum(items)
+
+    portions = Portions(4)
+    done = [(list(items), found) for items, found in portions(range(12), work)]
+    assert [items for items, found in done if isinstance(found, NetworkFailed)] == [[3], [9]]
+    assert sum(found for _, found in done if isinstance(found, int)) == sum(range(12)) - 12
+    assert [item for items, _ in done for item in items] == list(range(12))
+    assert (portions.size, tries) == (4, [4, 1, 1, 1, 1, 4, 4, 1, 1, 1, 1])
+    with pytest.raises(NetworkFailed, match="no odd things"):
+        Portions(4).all(range(12), work)
 
 
 def test_other_errors_are_not_swallowed() -> None:

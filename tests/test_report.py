@@ -398,8 +398,8 @@ def test_nothing_half_written_is_left(any_run: Path) -> None:
 @pytest.mark.slow
 def test_marks_do_not_grow_with_the_images(tmp_path: Path) -> None:
     small = write_run(tmp_path / "small", Invented(images=400, wrong=100, spread=300))
-    large = write_run(tmp_path / "large", Invented(images=50_000 // 8, wrong=2000, spread=300))
-    assert read_table(large, "scores").num_rows == 50_000
+    large = write_run(tmp_path / "large", Invented(images=16_000 // 8, wrong=700, spread=300))
+    assert read_table(large, "scores").num_rows == 16_000
 
     def marks(run: Path) -> int:
         return sum(len(re.findall(r"<(path|use|rect|circle)\b", svg)) for svg in svgs(report(run)))

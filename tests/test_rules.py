@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from heatlift import Classifier, Refused, attribute
 from heatlift.attributor import Attributor
+from heatlift.errors import NetworkFailed
 from heatlift.graph import uncovered
 from heatlift.passes import Baseline
 from heatlift.registry import requested
@@ -515,10 +516,32 @@ class Stumbles(nn.Module):
 
 
 def test_a_network_s_own_failure_is_not_hidden() -> None:
-    clf = Classifier(Stumbles(), size=8)
+    clf, x = Classifier(Stumbles(), size=8), torch.rand(2, 3, 8, 8)
     requests = [requested(clf, m) for m in ("saliency", "deeplift")]
-    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        Attributor(clf, requests)(torch.rand(2, 3, 8, 8))
+    for found in Attributor(clf, requests)(x).values():
+        assert isinstance(found, Refused)
+        assert "modified by an inplace operation" in str(found)
+        assert type(found.__cause__) is RuntimeError
+    for request in requests:
+        with pytest.raises(Refused, match="modified by an inplace operation") as caught:
+            attribute(clf, x, request.name)
+        assert caught.value.__cause__ is not None
+
+
+def test_what_a_network_raises_is_named_with_its_cause() -> None:
+    class Fails(nn.Module):
+        def forward(self, inputs: Tensor) -> Tensor:
+            if bool((inputs > 2).any()):
+                raise ZeroDivisionError("too bright")
+            return inputs.mean(dim=(2, 3))
+
+    clf, x = Classifier(Fails(), size=8), torch.full((2, 3, 8, 8), 3.0)
+    for method in ("saliency", "deeplift"):
+        with pytest.raises(
+            NetworkFailed, match=r"ZeroDivisionError: too bright \(.*test_rules\.py"
+        ) as caught:
+            attribute(clf, x, method)
+        assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
 @pytest.mark.parametrize("options", [{"ceil_mode": True}, {"dilation": 2}, {"padding": 1}])

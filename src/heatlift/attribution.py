@@ -87,7 +87,7 @@ def attribute(
     request = requested(classifier, method, layer, **options)
     attribution = Attributor(classifier, [request], space, baseline)(images, target)[request.name]
     if isinstance(attribution, Refused):
-        raise Refused(f"{request.name} does not apply to {classifier.name}: {attribution}")
+        raise Refused(f"{request.name} does not apply to {classifier.name}: {attribution}") from attribution
     if not attribution.complete and not certificate:
         assert attribution.completeness is not None
         raise Refused(

@@ -15,11 +15,10 @@ import torch
 from torch import Tensor
 
 from heatlift.classifier import Classifier
-from heatlift.errors import HeatliftError, Refused, first_line
+from heatlift.errors import HeatliftError, Refused, RunEnds, first_line, let_through
 from heatlift.imports import raised
 from heatlift.method import Request
 from heatlift.passes import Baseline, Passes
-from heatlift.portions import out_of_memory
 from heatlift.subject import COMPLETENESS_TOLERANCE, Subject
 from heatlift.types import Space, Target
 from heatlift.untouched import hooks_restored, untouched
@@ -109,7 +108,8 @@ class Attributor:
             try:
                 subject, found = self._shared(images, target, reading)
             except RuntimeError as error:
-                if out_of_memory(error) or all(request.method.rule == "plain" for request in reading):
+                let_through(error)
+                if all(request.method.rule == "plain" for request in reading):
                     raise
                 subject, found = self._without_rules(images, target, reading, error)
             except Refused as refusal:
@@ -149,7 +149,7 @@ class Attributor:
         # Raises where it is the network's own failure.
         plain = [request for request in requests if request.method.rule == "plain"]
         subject, found = self._shared(images, target, plain)
-        reason = Refused(f"its rule can't be applied to this network: {first_line(error)}")
+        reason = _refused(f"its rule can't be applied to this network: {first_line(error)}", error)
         return subject, {request.name: found.get(request.name, reason) for request in requests}
 
     def _passes(self, inputs: Tensor, target: Target, requests: Sequence[Request]) -> Passes:
@@ -175,12 +175,13 @@ class Attributor:
                 heatmaps = method.runs(subject, request.layer, **request.options).detach()
             if heatmaps.shape != subject.inputs.shape:
                 raise HeatliftError(f"it gave heatmaps of shape {tuple(heatmaps.shape)}")
+        except RunEnds:
+            raise
         except HeatliftError as error:
             return Refused(str(error))
         except Exception as error:
-            if out_of_memory(error):
-                raise
-            return Refused(f"it raised {raised(error)}")
+            let_through(error)
+            return _refused(f"it raised {raised(error)}", error)
         return _certified(subject, request, heatmaps)
 
     def _start(self, inputs: Tensor) -> Tensor:
@@ -206,6 +207,13 @@ class Attributor:
             self._baselines.clear()
             self._baselines[start.shape] = Baseline.run(self.classifier, start, self.space)
         return self._baselines[start.shape]
+
+
+def _refused(reason: str, error: Exception) -> Refused:
+    """A refusal with its cause, but not with all that was being computed."""
+    refusal = Refused(reason)
+    refusal.__cause__ = error.with_traceback(None)
+    return refusal
 
 
 def _read(passes: Passes, subject: Subject, request: Request) -> Attribution | Refused:

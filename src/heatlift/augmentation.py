@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from heatlift.errors import HeatliftError
+from heatlift.errors import HeatliftError, let_through
 from heatlift.types import Operation
 
 OPERATIONS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {"add": torch.add, "multiply": torch.mul}
@@ -56,6 +56,7 @@ def augment(images: Tensor, heatmaps: Tensor, operation: Operation = "add", scal
     try:
         augmented = operation(images, heatmaps)
     except RuntimeError as error:
+        let_through(error)
         raise HeatliftError(
             f"images {tuple(images.shape)} and heatmaps {tuple(heatmaps.shape)} can't be combined: {error}"
         ) from error

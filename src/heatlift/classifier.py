@@ -13,12 +13,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from heatlift.errors import HeatliftError, first_line
+from heatlift.errors import HeatliftError, NetworkFailed, first_line, let_through, out_of_memory
 from heatlift.feature_maps import FeatureMap, feature_maps
+from heatlift.imports import raised
 from heatlift.precision import Precision, last_layer, reduced, resolved
 from heatlift.score import looks_like_probabilities
 from heatlift.types import Framing, Space
-from heatlift.untouched import untouched
+from heatlift.untouched import unchanged, untouched
+
+SAME = 1e-3
+"""How far an image's logits may differ from one pass to the next, relative to the largest; 20 times that in
+half precision."""
 
 
 class Classifier:
@@ -43,7 +48,8 @@ class Classifier:
 
     Raises:
         HeatliftError: the network does not run on such an input, returns no logits (n, C), ends with
-            a softmax or sigmoid, or does not have one output per class name.
+            a softmax or sigmoid, does not have one output per class name, or gives an image other logits
+            the second time or in other company.
     """
 
     def __init__(
@@ -62,15 +68,15 @@ class Classifier:
         parameter = next(network.parameters(), torch.zeros(()))
         self.device = torch.device(device) if device is not None else parameter.device
         self.dtype = parameter.dtype
-        self.network = network.to(self.device)
+        self.name = name or type(network).__name__
+        self.network = self._placed(network)
         self.framing = framing or Framing(resize=size, crop=(size, size))
         self.mean = self._per_channel("mean", mean)
         self.std = self._per_channel("std", std)
         if not bool((self.std > 0).all()):
             raise HeatliftError(f"std {tuple(std)}: every value must be above 0")
-        self.name = name or type(network).__name__
-        self.single_output = False
-        self.num_classes = self._probe()
+        self.single_output, self.num_classes = False, 0
+        self._probe()
         self.precision = resolved(precision, self.network, self.device)
         self._head = self._last_layer() if self.precision == "bf16" else None
         self.folding: AbstractContextManager[object] | None = None
@@ -87,15 +93,19 @@ class Classifier:
 
         Raises:
             HeatliftError: not a batch of three-channel images.
+            NetworkFailed: the network raised an error, or returned no logits of these images.
+            NetworkChanged: it wrote into its own weights.
+            DeviceFailed: the device that it runs on gave out.
         """
         images = self._checked(images)
         inputs = self.normalise(images) if space == "pixel" else images
-        with untouched(self.network), self._arithmetic():
+        with untouched(self.network), unchanged(self.network), self._arithmetic():
             # A copy, since a network may write into its input; in the layout in which convolutions, which
             # follow their input's, are several times as fast.
-            output = self.network(inputs.clone(memory_format=torch.channels_last))
+            output = self._answer(inputs.clone(memory_format=torch.channels_last))
         logits = self._logits(output, len(images))
-        return logits if logits.dtype == torch.float64 else logits.float()
+        # A copy of these as well: the next pass may write its own into the same tensor.
+        return logits.clone() if logits.dtype in (torch.float32, torch.float64) else logits.float()
 
     def normalise(self, images: Tensor) -> Tensor:
         """Pixels in [0, 1] to what the network sees, N(x); shape (n, 3, h, w) is kept."""
@@ -218,20 +228,41 @@ class Classifier:
         with untouched(self.network):
             return last_layer(self.network, self.normalise(torch.rand(1, 3, *self.framing.crop)))
 
-    def _probe(self) -> int:
-        """Run the network once, so that what can't work is said before any image is read."""
+    def _placed(self, network: nn.Module) -> nn.Module:
+        try:
+            return network.to(self.device)
+        except (RuntimeError, AssertionError) as error:
+            if out_of_memory(error):
+                raise HeatliftError(f"{self.name} does not fit into the memory of {self.device}") from error
+            raise HeatliftError(
+                f"{self.name} can't be moved to {self.device}: {first_line(error)}"
+            ) from error
+
+    def _answer(self, inputs: Tensor) -> Any:
+        """Whatever the network returns; what it raises is its own failure, the machine's aside."""
+        try:
+            return self.network(inputs)
+        except (Exception, SystemExit) as error:
+            if isinstance(error, HeatliftError):
+                raise
+            let_through(error)
+            raise NetworkFailed(f"the network raised {raised(error)}") from error
+
+    def _probe(self) -> None:
+        """Run the network a few times, so that what can't work is said before any image is read."""
         height, width = self.framing.crop
         noise = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(0))
         images = noise.to(self.device, self.dtype).requires_grad_()
         try:
             with torch.enable_grad(), untouched(self.network):
-                output = _tensor(self.network(self.normalise(images)), self.name)
-        except (RuntimeError, ValueError, TypeError, IndexError, AssertionError, AttributeError) as error:
+                returned = self.network(self.normalise(images))
+        except (Exception, SystemExit) as error:
             raise HeatliftError(
                 f"{self.name} does not run on images (n, 3, {height}, {width}): {first_line(error)} "
                 "(another --size?)"
             ) from error
-        self.single_output = output.numel() == len(images)
+        output = _tensor(returned, self.name)
+        self.single_output = output.shape[:1] == (len(images),) and output.numel() == len(images)
         logits = self._logits(output, len(images))
         if looks_like_probabilities(logits) or _ends_with_sigmoid(output):
             raise HeatliftError(
@@ -242,7 +273,23 @@ class Classifier:
             raise HeatliftError(
                 f"{self.name} returns NaN or infinite logits for noise: are its weights damaged?"
             )
-        return logits.shape[1]
+        self.num_classes = logits.shape[1]
+        self._try_again(images.detach(), logits.detach().clone())
+
+    def _try_again(self, images: Tensor, logits: Tensor) -> None:
+        """Check that the same images have the same logits once more, and each one when it is alone."""
+        with torch.no_grad(), untouched(self.network), unchanged(self.network):
+            again, alone = (
+                self._logits(self._answer(self.normalise(part)), len(part)) for part in (images, images[:1])
+            )
+        half = self.dtype in (torch.float16, torch.bfloat16)
+        room = (20 * SAME if half else SAME) * float(logits.abs().max())
+        for found, expected, problem in (
+            (again, logits, "the same images other logits each time: does it draw at random in eval mode?"),
+            (alone, logits[:1], "an image other logits in other company: does it mix the images of a batch?"),
+        ):
+            if found.shape != expected.shape or not bool(((found - expected).abs() <= room).all()):
+                raise HeatliftError(f"{self.name} gives {problem}")
 
     def _logits(self, output: Any, n: int) -> Tensor:
         """Logits (n, C) of n images from whatever the network returned."""
@@ -252,9 +299,12 @@ class Classifier:
             return torch.stack([torch.zeros_like(z), z], dim=1)
         # A network that squeezes its output gives one image's logits without the first dimension.
         found = found.unsqueeze(0) if n == 1 and found.ndim == 1 else found
-        if found.ndim != 2 or len(found) != n:
-            raise HeatliftError(
-                f"{self.name} returned shape {tuple(found.shape)} for {n} images: expected (n, classes)"
+        # How many classes there are the first pass says.
+        known = self.num_classes or found.shape[-1:].numel()
+        if self.single_output or found.ndim != 2 or len(found) != n or found.shape[1] != known or not known:
+            classes = 1 if self.single_output else self.num_classes or "classes"
+            raise NetworkFailed(
+                f"{self.name} returned shape {tuple(found.shape)} for {n} images: expected (n, {classes})"
             )
         return found
 
@@ -265,8 +315,11 @@ def _tensor(output: Any, name: str) -> Tensor:
         output = output.get("logits")
     elif not isinstance(output, Tensor):
         output = getattr(output, "logits", output)
-    if not isinstance(output, Tensor) or not output.is_floating_point():
-        raise HeatliftError(f"{name} returned {type(output).__name__}: expected logits of shape (n, classes)")
+    if not isinstance(output, Tensor):
+        raise NetworkFailed(f"{name} returned {type(output).__name__}: expected logits of shape (n, classes)")
+    if not output.is_floating_point() or output.is_meta or output.layout is not torch.strided:
+        kind = f"{output.dtype} on {output.device}, {output.layout}"
+        raise NetworkFailed(f"{name} returned a tensor of {kind}: expected floating-point logits")
     return output
 
 

@@ -10,10 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NoReturn
 
-from heatlift.class_names import WNID, ClassNames, imagenet_output
+from heatlift.class_folders import folder_labels
 from heatlift.errors import HeatliftError
 from heatlift.manifest import SUFFIXES, read_manifest
+from heatlift.storage import StoredFile, below, local_or_url, opened, speaking
 
 _EVERYDAY = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".avif", ".heic", ".heif"}
 _OTHER = {".bmp", ".tif", ".tiff", ".jp2", ".ppm", ".pgm", ".pbm", ".pnm"}
@@ -26,10 +29,6 @@ row that says so instead of going unmentioned."""
 CLUTTER = frozenset({"__MACOSX", "@eaDir", "lost+found"})
 """Folders that archives and file servers leave behind."""
 
-SPLITS = frozenset({"train", "training", "val", "valid", "validation", "dev", "eval", "test", "testing"})
-"""Folders so named hold parts of a data set, each with its own class folders."""
-
-
 SAMPLE = 4096
 """Bytes of a file's beginning, and of its end, that its fingerprint takes in."""
 
@@ -41,12 +40,12 @@ class Item:
     Attributes:
         name: the path relative to DATA (a manifest's: to its folder), with ``/``; unique, and always
             valid Unicode: a backslash is doubled, and a byte ff that is not UTF-8 is written ``\\udcff``.
-        path: where the file is, or should be.
+        path: where the file is, or should be: on this machine or in object storage.
         label: the index of the network's output; None where DATA says nothing.
     """
 
     name: str
-    path: Path
+    path: Path | StoredFile
     label: int | None
 
 
@@ -54,7 +53,7 @@ class Item:
 class Dataset:
     """The images of DATA, sorted by name."""
 
-    root: Path
+    root: str | Path
     kind: str
     items: tuple[Item, ...]
     by_order: tuple[str, ...] = ()
@@ -95,21 +94,28 @@ def find_images(data: str | Path, num_classes: int, classes: Sequence[str] | Non
 
     Images beside class folders are kept, without a label. In folders, a file is an image by its
     extension (`EXTENSIONS`); other files, hidden ones and `CLUTTER` are passed over. Symbolic links
-    are followed, each folder once.
+    are followed, each folder once. Any of these may be in object storage, as ``s3://bucket/folder``.
 
     Raises:
         HeatliftError: DATA is not there, is none of these, has no images, or its classes do not fit
             the network's outputs.
     """
-    root = Path(os.path.abspath(data))
+    place = local_or_url(data)
+    if isinstance(place, str):
+        return _from_storage(place, num_classes, classes)
+    root = Path(os.path.abspath(place))
     if os.path.isdir(root):
-        return _from_folder(root, num_classes, classes)
+        folders, loose = _listing(root)
+        images = {
+            folder.name: [_item(root, path) for path in _images_below(folder, root)] for folder in folders
+        }
+        return _labelled(root, images, [_item(root, path) for path in loose], num_classes, classes)
     if not os.path.exists(root):
         raise HeatliftError(f"{data} does not exist: give a folder of images, or a .csv or .parquet manifest")
     suffix = root.suffix.lower()
     if suffix in SUFFIXES and root.is_file():
         rows = read_manifest(root, num_classes, classes)
-        return _dataset(root.parent, "manifest", (Item(_name(Path(row[0])), row[1], row[2]) for row in rows))
+        return _dataset(root.parent, "manifest", (Item(_name(row[0]), row[1], row[2]) for row in rows))
     if suffix in EXTENSIONS:
         raise HeatliftError(f"{data} is a single image: give its folder")
     raise HeatliftError(f"{data} is neither a folder nor a .csv or .parquet manifest with path,label")
@@ -121,92 +127,85 @@ def first_images(path: str | Path, number: int) -> list[Item]:
     Raises:
         HeatliftError: there is nothing of the kind.
     """
-    root = Path(os.path.abspath(path))
+    place = local_or_url(path)
+    if isinstance(place, str):
+        items = [_stored(name, file) for name, file in islice(_stored_images(place).items(), number)]
+        return items or _no_images(place)
+    root = Path(os.path.abspath(place))
     if root.is_file() and root.suffix.lower() in EXTENSIONS:
-        return [_item(root.parent, root, None)]
+        return [_item(root.parent, root)]
     if not root.is_dir():
         raise HeatliftError(f"{path} is no folder and no image file: give one of them")
     folders, loose = _listing(root)
     found = chain(loose, chain.from_iterable(_images_below(folder, root) for folder in folders))
-    items = [_item(root, image, None) for image in islice(found, number)]
-    if not items:
-        raise HeatliftError(f"{root} has no images: none of its files ends in {' '.join(sorted(EXTENSIONS))}")
-    return items
+    return [_item(root, image) for image in islice(found, number)] or _no_images(root)
 
 
-def _from_folder(root: Path, num_classes: int, classes: Sequence[str] | None) -> Dataset:
-    folders, loose = _listing(root)
-    images = {folder.name: list(_images_below(folder, root)) for folder in folders}
-    filled = [name for name, paths in images.items() if paths]
-    if not filled and not loose:
-        raise HeatliftError(f"{root} has no images: none of its files ends in {' '.join(sorted(EXTENSIONS))}")
+def _labelled(
+    root: str | Path,
+    images: Mapping[str, Sequence[Item]],
+    loose: Sequence[Item],
+    num_classes: int,
+    classes: Sequence[str] | None,
+) -> Dataset:
+    """A folder's images, given those below each folder in it, and those directly in it."""
+    filled = [name for name, items in images.items() if items]
     if not filled:
-        return _dataset(root, "flat folder", (_item(root, path, None) for path in loose))
-    kind, labels, ordered = _folder_labels(root, filled, list(images), num_classes, classes)
-    inside = (_item(root, path, labels[name]) for name in filled for path in images[name])
-    found = _dataset(root, kind, chain(inside, (_item(root, path, None) for path in loose)))
-    return replace(found, by_order=tuple(ordered))
+        return _dataset(root, "flat folder", loose or _no_images(root))
+    kind, labels, ordered = folder_labels(root, filled, list(images), num_classes, classes)
+    inside = (replace(item, label=labels[name]) for name in filled for item in images[name])
+    return replace(_dataset(root, kind, chain(inside, loose)), by_order=tuple(ordered))
 
 
-def _folder_labels(
-    root: Path, filled: Sequence[str], every: Sequence[str], num_classes: int, classes: Sequence[str] | None
-) -> tuple[str, Mapping[str, int], Sequence[str]]:
-    """The kind of DATA, each class folder's output, and the folders whose order alone says theirs.
+def _no_images(root: str | Path) -> NoReturn:
+    raise HeatliftError(f"{root} has no images: none of its files ends in {' '.join(sorted(EXTENSIONS))}")
 
-    ``filled`` are those of ``every`` that have images.
-    """
-    names = ClassNames(classes or ())
-    named = {name: names.outputs(name) for name in filled}
-    if all(len(outputs) == 1 for outputs in named.values()):
-        return "class folders", {name: outputs[0] for name, outputs in named.items()}, ()
-    if num_classes == 1000 and all(WNID.fullmatch(name) for name in filled):
-        return "ImageNet folders", {name: _imagenet_label(root, name) for name in filled}, ()
-    if all(name.casefold() in SPLITS for name in filled):
-        raise HeatliftError(
-            f"{root} holds parts of a data set ({', '.join(filled)}): give one, such as {root / filled[0]}"
-        )
-    for folders in (filled, every):
-        if len(folders) == num_classes:
-            labels = {name: label for label, name in enumerate(folders)}
-            _check_order(root, labels, named)
-            _check_numbers(root, folders)
-            return "class folders", labels, folders
-    misfit = next(name for name, outputs in named.items() if len(outputs) != 1)
-    why = (
-        "is not the name of exactly one of them" if classes else "cannot be looked up, as they have no names"
+
+def _from_storage(url: str, num_classes: int, classes: Sequence[str] | None) -> Dataset:
+    if url.lower().endswith(SUFFIXES):
+        return _stored_manifest(url, num_classes, classes)
+    folders: dict[str, list[Item]] = {}
+    loose: list[Item] = []
+    for name, file in _stored_images(url).items():
+        folder, inside, _ = name.partition("/")
+        (folders.setdefault(folder, []) if inside else loose).append(_stored(name, file))
+    return _labelled(url, dict(sorted(folders.items())), loose, num_classes, classes)
+
+
+def _stored_manifest(url: str, num_classes: int, classes: Sequence[str] | None) -> Dataset:
+    base, _, name = url.rpartition("/")
+    with TemporaryDirectory(prefix="heatlift-") as folder:
+        copy = Path(folder) / name
+        files, path = opened(url)
+        try:
+            with speaking("read", url):
+                files.get_file(path, str(copy))
+        except FileNotFoundError as error:
+            raise HeatliftError(f"{url} does not exist: give a manifest's address, or a folder's") from error
+        try:
+            rows = [(name, label) for name, _, label in read_manifest(copy, num_classes, classes)]
+        except HeatliftError as error:
+            raise HeatliftError(str(error).replace(str(copy), url)) from error
+    # Rows name what they name, hidden or not.
+    there = below(base, hidden=True)
+    missing = StoredFile("", None, "")
+    return _dataset(
+        base,
+        "manifest",
+        (
+            replace(_stored(name, replace(there.get(name, missing), url=f"{base}/{name}")), label=label)
+            for name, label in rows
+        ),
     )
-    raise HeatliftError(
-        f"{root} has {_count(len(filled), 'class folder')}, the network has {_count(num_classes, 'output')}, "
-        f"and {misfit!r} {why}: name the outputs like the folders with --classes FILE, "
-        "or give a manifest (.csv with path,label) that has the outputs' numbers"
-    )
 
 
-def _check_order(root: Path, labels: Mapping[str, int], named: Mapping[str, tuple[int, ...]]) -> None:
-    """Refuse labels by sorted order where a folder that does bear a class's name says otherwise."""
-    misfit = next(name for name, outputs in named.items() if len(outputs) != 1)
-    for name, outputs in named.items():
-        if len(outputs) == 1 and outputs[0] != labels[name]:
-            raise HeatliftError(
-                f"{root}: {name!r} is the network's output {outputs[0]} by name, {labels[name]} by order, "
-                f"and {misfit!r} is no class's name: rename it, or name the outputs with --classes FILE"
-            )
-
-
-def _check_numbers(root: Path, folders: Sequence[str]) -> None:
-    """Refuse folders named by numbers whose order as text is not that of the numbers: both are in use."""
-    if all(name.isdecimal() for name in folders) and list(folders) != sorted(folders, key=int):
-        raise HeatliftError(
-            f"{root}: folders named by numbers sort as text ({', '.join(folders[:4])}, ...), not by value: "
-            "say the network's order with --classes FILE, one folder name a line"
-        )
-
-
-def _imagenet_label(root: Path, wnid: str) -> int:
-    label = imagenet_output(wnid)
-    if label is None:
-        raise HeatliftError(f"{wnid} in {root} is not one of ImageNet's 1000 classes: move that folder away")
-    return label
+def _stored_images(url: str) -> dict[str, StoredFile]:
+    """The image files below an address, by their paths from there."""
+    return {
+        name: file
+        for name, file in below(url).items()
+        if os.path.splitext(name)[1].lower() in EXTENSIONS and CLUTTER.isdisjoint(name.split("/"))
+    }
 
 
 def _listing(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -247,16 +246,20 @@ def _identity(folder: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _dataset(root: Path, kind: str, items: Iterable[Item]) -> Dataset:
+def _dataset(root: str | Path, kind: str, items: Iterable[Item]) -> Dataset:
     return Dataset(root, kind, tuple(sorted(items, key=lambda item: item.name)))
 
 
-def _item(root: Path, path: Path, label: int | None) -> Item:
-    return Item(_name(path.relative_to(root)), path, label)
+def _item(root: Path, path: Path) -> Item:
+    return Item(_name(path.relative_to(root).as_posix()), path, None)
 
 
-def _name(relative: Path) -> str:
-    doubled = relative.as_posix().replace("\\", "\\\\")
+def _stored(name: str, file: StoredFile) -> Item:
+    return Item(_name(name), file, None)
+
+
+def _name(relative: str) -> str:
+    doubled = relative.replace("\\", "\\\\")
     return doubled.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -264,8 +267,10 @@ def _rank(seed: int, name: str) -> bytes:
     return hashlib.blake2b(f"{seed} {name}".encode(), digest_size=16).digest()
 
 
-def _sample(path: Path) -> bytes:
+def _sample(path: Path | StoredFile) -> bytes:
     """What tells a file from another one under its name, without reading all of it."""
+    if isinstance(path, StoredFile):
+        return f"{path.size} {path.mark}".encode()
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return b"no file"  # opening a named pipe would wait for its other end
@@ -277,7 +282,3 @@ def _sample(path: Path) -> bytes:
             return hashlib.blake2b(str(size).encode() + head + file.read(SAMPLE), digest_size=16).digest()
     except OSError:
         return b"unreadable"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

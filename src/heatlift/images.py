@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import stat
 from collections import deque
 from collections.abc import Generator, Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -19,6 +21,8 @@ from PIL import ExifTags, Image, ImageFile, TiffImagePlugin, UnidentifiedImageEr
 from torch import Tensor
 
 from heatlift.data import Dataset, Item, find_images
+from heatlift.errors import HeatliftError
+from heatlift.storage import LARGEST, StoredFile
 from heatlift.types import Framing
 
 __all__ = ["Batch", "Dataset", "Item", "UnreadableImage", "batches", "decode", "find_images"]
@@ -28,6 +32,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF
 
 LARGEST_RESIZED = 2**24
 """Pixels; where the whole resized image would have more, only the part that the crop keeps is made."""
+
+STORED_THREADS = 8
+"""The fewest that decode images from object storage, since they wait for it most of the time."""
 
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -84,6 +91,8 @@ def batches(
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
     coming = iter(items)
     waiting: deque[tuple[Item, Future[Tensor]]] = deque()
+    if any(isinstance(item.path, StoredFile) for item in items[:1]):
+        threads = max(threads, STORED_THREADS)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="heatlift-decode")
 
     def send(number: int) -> None:
@@ -115,7 +124,7 @@ def _batch(
     return Batch(tuple(item for item, _ in decoded), images.div_(255), tuple(failed))
 
 
-def decode(path: Path, framing: Framing) -> Tensor:
+def decode(path: Path | StoredFile, framing: Framing) -> Tensor:
     """One image as the network's input size: (3, h, w) uint8, RGB.
 
     As a person sees it: upright by its EXIF orientation, transparent parts over white, the first frame
@@ -127,25 +136,37 @@ def decode(path: Path, framing: Framing) -> Tensor:
     Raises:
         UnreadableImage: the file is missing, empty, truncated, damaged or no image; has more pixels
             than ``PIL.Image.MAX_IMAGE_PIXELS``; or has values outside the ranges above.
+        HeatliftError: the storage it is in does not answer, which says nothing of the image.
     """
     try:
-        picture = _picture(path)
-    except UnreadableImage:
+        pixels = np.array(_framed(_picture(path), framing))
+    except (UnreadableImage, HeatliftError):
         raise
     except Exception as error:  # Pillow raises whatever the bytes lead it to, AttributeError included
         raise UnreadableImage(_reason(error)) from error
-    pixels = np.array(_framed(picture, framing))
     return torch.from_numpy(np.moveaxis(pixels, -1, 0).copy())
 
 
-def _picture(path: Path) -> Image.Image:
-    """The whole image in RGB, upright."""
+def _file(path: Path | StoredFile) -> BinaryIO:
+    """The file's content, of which there is some."""
+    if isinstance(path, StoredFile):
+        if path.size is not None and path.size > LARGEST:
+            raise UnreadableImage(f"larger than {LARGEST // 2**20} MB")
+        content = path.read()
+        if not content:
+            raise UnreadableImage("empty file")
+        return io.BytesIO(content)
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):  # to open a pipe would wait for ever
         raise UnreadableImage("a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
     if status.st_size == 0:
         raise UnreadableImage("empty file")
-    with path.open("rb") as file, Image.open(file, formats=_formats()) as image:
+    return path.open("rb")
+
+
+def _picture(path: Path | StoredFile) -> Image.Image:
+    """The whole image in RGB, upright."""
+    with _file(path) as file, Image.open(file, formats=_formats()) as image:
         # From the limit to its double Pillow only warns.
         if Image.MAX_IMAGE_PIXELS is not None and image.width * image.height > Image.MAX_IMAGE_PIXELS:
             raise Image.DecompressionBombError

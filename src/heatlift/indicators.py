@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from heatlift.classifier import Classifier
-from heatlift.errors import HeatliftError
+from heatlift.errors import HeatliftError, RunEnds, let_through
 from heatlift.imports import callable_of, digest, imported, raised
-from heatlift.portions import Portions, out_of_memory
+from heatlift.portions import Portions
 from heatlift.types import OK
 from heatlift.untouched import hooks_restored, untouched
 
@@ -50,9 +50,10 @@ class Indicator:
             # For a function that follows gradients itself, whoever calls. A copy, since it may write into it.
             with torch.enable_grad(), untouched(network), hooks_restored(network):
                 given = self.function(classifier.unfolded(), images.clone())
+        except RunEnds:
+            raise
         except Exception as error:
-            if out_of_memory(error):
-                raise
+            let_through(error)
             raise HeatliftError(f"raised {raised(error)}") from error
         return _numbers(given, len(images))
 
@@ -60,6 +61,8 @@ class Indicator:
         """Its value and a status for each image; an image that it fails on costs no other its value."""
         try:
             values = self(classifier, images).tolist()
+        except RunEnds:
+            raise
         except HeatliftError as error:
             if len(images) == 1:
                 return [float("nan")], [f"its indicator {error}"]

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from heatlift.classifier import Classifier
-from heatlift.errors import HeatliftError, first_line
+from heatlift.errors import HeatliftError, first_line, let_through
 from heatlift.images import UnreadableImage, decode
 from heatlift.lift import logits_of
-from heatlift.portions import Portions, out_of_memory
+from heatlift.portions import Portions
 
 Opinion: TypeAlias = Callable[[Tensor], Tensor]
 """An image (1, 3, h, w) in [0, 1] -> logits (C,)."""
@@ -47,8 +47,7 @@ def opinion_of(classifier: Classifier) -> Opinion:
         try:
             logits = logits_of(network, image.to(network.device), Portions(1))[0].cpu()
         except (RuntimeError, ValueError, AssertionError, IndexError) as error:
-            if out_of_memory(error):
-                raise
+            let_through(error)
             height, width = classifier.framing.crop
             raise HeatliftError(
                 f"{classifier.name} does not run on an image of {image.shape[2]} x {image.shape[3]}: "

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from heatlift.classifier import Classifier
+from heatlift.errors import HeatliftError, NetworkFailed, Refused, first_line, let_through
 from heatlift.folding import folded
 from heatlift.portions import Portions
 
@@ -152,6 +153,8 @@ class Optimiser:
 
         Raises:
             HeatliftError: a single image does not fit into memory.
+            Refused: the network has no gradient.
+            NetworkFailed: it raised an error on one of the images.
         """
         n, device = len(start[0]), start[0].device
         kept = tuple(t.detach().clone() for t in start)
@@ -195,10 +198,12 @@ class Optimiser:
                 decoded = self.problem.decode(leaves, part.given)
                 shown = self.problem.show(decoded, part.given, step)
                 logits = _logits(self.classifiers, shown)
+                if step < self.max_steps and not all(each.requires_grad for each in logits):
+                    raise Refused("the network's output carries no gradient back to the image")
                 losses, scores = self.problem.loss(logits, decoded, part.given)
             scores = self._confirmed(scores.detach(), shown.detach(), decoded.detach(), part.given)
             if step < self.max_steps:
-                found = torch.autograd.grad(losses.sum(), leaves)
+                found = _gradients(losses, leaves)
                 for gradient, values in zip(part.gradients, found, strict=True):
                     gradient.copy_(values)
             if observe is not None:
@@ -228,6 +233,17 @@ class Optimiser:
             parameter.addcdiv_(first, scale, value=-self.lr / (1 - BETA1**step))
         if self.problem.project is not None:
             self.problem.project(state.parameters)
+
+
+def _gradients(losses: Tensor, leaves: Parameters) -> Parameters:
+    """Each image's gradient of its own loss; what stands in the way of it is the network's failure."""
+    try:
+        return torch.autograd.grad(losses.sum(), leaves)
+    except RuntimeError as error:
+        if isinstance(error, HeatliftError):
+            raise
+        let_through(error)
+        raise NetworkFailed(f"the network's gradient can't be computed: {first_line(error)}") from error
 
 
 def _logits(classifiers: Sequence[Classifier], shown: Tensor) -> list[Tensor]:

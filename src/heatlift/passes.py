@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from heatlift.backward import Call, Rule
 from heatlift.classifier import Classifier
-from heatlift.errors import Refused
+from heatlift.errors import Refused, first_line, let_through
 from heatlift.graph import SMOOTH_NODES, uncovered
 from heatlift.rules import Rules
 from heatlift.subject import chosen_class
@@ -78,10 +78,21 @@ class Passes:
         if rule not in self._gradients:
             names = list(self.activations) if rule == "plain" else []
             of = [self.inputs, *(self.activations[name] for name in names)]
-            with self._rules.use(rule) if self._rules is not None else ExitStack():
-                found = torch.autograd.grad(
-                    self._explained().sum(), of, retain_graph=True, allow_unused=True, materialize_grads=True
-                )
+            try:
+                with self._rules.use(rule) if self._rules is not None else ExitStack():
+                    found = torch.autograd.grad(
+                        self._explained().sum(),
+                        of,
+                        retain_graph=True,
+                        allow_unused=True,
+                        materialize_grads=True,
+                    )
+            except RuntimeError as error:
+                let_through(error)
+                # Of other rules the caller says why they can't be applied.
+                if rule != "plain":
+                    raise
+                raise Refused(f"the network's gradient can't be computed: {first_line(error)}") from error
             self._gradients[rule] = found
         gradients = self._gradients[rule]
         return gradients[0] if layer is None else gradients[1 + list(self.activations).index(layer)]

@@ -9,7 +9,7 @@ from typing import Protocol, Self, TypeVar
 
 import torch
 
-from heatlift.errors import HeatliftError
+from heatlift.errors import HeatliftError, NetworkFailed, let_through, out_of_memory
 
 LARGEST = 64
 """The most items that `good_size` tries at a time."""
@@ -23,15 +23,6 @@ TOO_LARGE = "out of memory with a single image: use a smaller size, or a machine
 
 class TooLarge:
     """Stands for the result of a single item that does not fit into memory by itself."""
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on a GPU or in the machine."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    # On the processor torch raises a plain RuntimeError.
-    text = str(error)
-    return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text)
 
 
 class Sliceable(Protocol):
@@ -60,21 +51,33 @@ class Portions:
 
     def __call__(
         self, items: Items, work: Callable[[Items], Result]
-    ) -> Iterator[tuple[Items, Result | TooLarge]]:
-        """Each portion with its result; `TooLarge` for a single item that does not fit by itself.
+    ) -> Iterator[tuple[Items, Result | TooLarge | NetworkFailed]]:
+        """Each portion with its result; for a single item the error, where the network fails on it.
+
+        That is `TooLarge` where it does not fit into memory by itself.
 
         Args:
             items: all of them, done in their order.
             work: what is done to a portion; it must leave no trace where it fails.
+
+        Raises:
+            DeviceFailed: the device gave out.
         """
-        start = 0
+        start = alone = 0
         while start < len(items):
-            portion = items[start : start + self.size]
-            done: Result | TooLarge
+            # Up to ``alone`` one by one, to find those that the network failed on.
+            portion = items[start : start + (self.size if start >= alone else 1)]
+            done: Result | TooLarge | NetworkFailed
             try:
                 done = work(portion)
+            except NetworkFailed as error:
+                if len(portion) > 1:
+                    alone = start + len(portion)
+                    continue
+                done = error
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
+                    let_through(error)
                     raise
                 done = TooLarge()
             if isinstance(done, TooLarge):
@@ -91,11 +94,14 @@ class Portions:
 
         Raises:
             HeatliftError: a single item does not fit by itself.
+            NetworkFailed: the network fails on one.
         """
         found: list[Result] = []
         for _, done in self(items, work):
             if isinstance(done, TooLarge):
                 raise HeatliftError(TOO_LARGE)
+            if isinstance(done, NetworkFailed):
+                raise done
             found.append(done)
         return found
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from heatlift.errors import HeatliftError
 from heatlift.json_object import read_json
+from heatlift.run.place import fetched
 from heatlift.run.record import read_record
 from heatlift.run.tables import TABLES, read_table
 
@@ -71,12 +72,12 @@ class Run:
 
 
 def read(folder: str | Path) -> Run:
-    """Read the tables and the summary of a run, finished or not.
+    """Read the tables and the summary of a run, finished or not: its folder, or ``s3://bucket/folder``.
 
     Raises:
         HeatliftError: not the folder of a run, or one that has no rows yet.
     """
-    folder = Path(folder)
+    folder = fetched(folder)
     record = read_record(folder)
     summary = folder / "summary.json"
     names = [name for name in TABLES.get(record.get("kind", "audit"), ()) if name != "thumbnails"]

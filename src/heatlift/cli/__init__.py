@@ -5,8 +5,11 @@ Nothing heavy is imported here or at the top of a command's module, so that ``--
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import sys
+from types import FrameType
 
 import typer
 from typer.exceptions import TyperException
@@ -21,10 +24,15 @@ from heatlift.cli.lift import lift
 from heatlift.cli.report import report
 from heatlift.cli.undesirable import undesirable
 from heatlift.cli.view import view
-from heatlift.errors import HeatliftError, first_line
+from heatlift.errors import HeatliftError, device_failure, first_line, shown
 
-INTERRUPTED = 130
+INTERRUPTED = 128 + signal.SIGINT
 """Exit status after Ctrl-C, as shells have it."""
+
+GOES_ON = "what is finished is kept, the same command goes on from there"
+
+FULL = {errno.ENOSPC: "no space left", errno.EDQUOT: "no space left in the quota", errno.EFBIG: "too large"}
+"""Failures to write after which nothing but room is wanted."""
 
 app = typer.Typer(
     name="heatlift",
@@ -50,11 +58,30 @@ def _version(
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 something is wrong with the result, 2 it could not start."""
     keep_freed_memory()
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    status = run(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(128 + _stopped_by[0] if status == INTERRUPTED and _stopped_by else status)
+
+
+_stopped_by: list[int] = []
+"""The signal that this process is ending on."""
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """End on a signal as after Ctrl-C: workers are ended, too. Another one ends it at once."""
+    _stopped_by.append(number)
+    signal.signal(number, signal.SIG_DFL)
+    raise KeyboardInterrupt
 
 
 def run(arguments: list[str]) -> int:
     """Run the command line and return its exit status; whatever goes wrong becomes one line."""
+    for argument in arguments:
+        if not argument.isprintable() and argument != argument.encode(errors="replace").decode():
+            # No record or report could say it.
+            _complain(f"'{argument}' is not in UTF-8: rename it")
+            return 2
     try:
         status = app(arguments or ["--help"], prog_name="heatlift", standalone_mode=False)
     except TyperException as error:
@@ -66,23 +93,34 @@ def run(arguments: list[str]) -> int:
         _complain(str(error))
         return 2
     except OSError as error:
-        _complain(f"{error.strerror or first_line(error)}{f': {error.filename}' if error.filename else ''}")
+        what, where = error.strerror or first_line(error), f": {error.filename}" if error.filename else ""
+        if error.errno in FULL:
+            _complain(f"{FULL[error.errno]}{where}", f"make room; {GOES_ON}")
+        else:
+            _complain(f"{what}{where}")
+        return 2
+    except UnicodeEncodeError as error:
+        around = str(error.object)[max(0, error.start - 60) : error.end + 20]
+        _complain(f"'{around}' can't be written in UTF-8: rename that file or folder")
         return 2
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
     except Exception as error:
         if os.environ.get("HEATLIFT_DEBUG"):
             raise
+        if failure := device_failure(error):
+            _complain(str(failure))
+            return 2
         _complain(
             f"unexpected {type(error).__name__}: {first_line(error)}",
             "HEATLIFT_DEBUG=1 shows where; please report it",
         )
         return 1
     if status == INTERRUPTED:
-        _complain("stopped; what is finished is kept, the same command goes on from there")
+        _complain(f"stopped; {GOES_ON}")
     return status if isinstance(status, int) else 0
 
 
 def _complain(what: str, hint: str = "") -> None:
-    line = " ".join(what.split())
+    line = shown(" ".join(what.split()), 2000)
     print(f"heatlift: {line}{f' ({hint})' if hint else ''}", file=sys.stderr)

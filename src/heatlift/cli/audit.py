@@ -25,9 +25,7 @@ def audit(
         typer.Argument(help="A folder of class folders, a flat folder, or a .csv/.parquet with path,label."),
     ],
     model: options.Model,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="RUN", help="The run's folder; started again, it goes on.")
-    ],
+    out: options.Out,
     methods: Annotated[
         str | None,
         typer.Option(
@@ -76,6 +74,7 @@ def audit(
     engine: options.EngineName = "local",
     scheduler: options.Scheduler = None,
     workers: options.Workers = None,
+    shard_size: options.ShardSize = 32,
 ) -> int:
     """Score attribution methods and control heatmaps on a classifier and its images.
 
@@ -112,6 +111,7 @@ def audit(
         batch_size=options.number_or(batch_size),
         precision=precision,
         seed=seed,
+        shard_size=shard_size,
         **chosen,
     )
     return run_and_report(config, out, options.engine(engine, scheduler, workers))
@@ -120,22 +120,24 @@ def audit(
 audit.__doc__ = f"{audit.__doc__}\n\n    {EXAMPLE}"
 
 
-def run_and_report(config: Any, out: Path, engine: Engine | None = None) -> int:
+def run_and_report(config: Any, out: str | Path, engine: Engine | None = None) -> int:
     """Run an audit, write its report and print what was found; returns the exit status."""
     from heatlift.cli import progress
     from heatlift.report import write_report
     from heatlift.run.audit import prepare, run
     from heatlift.run.columns import pair_name
     from heatlift.run.local import run_shards
+    from heatlift.run.place import placed
 
     audit = prepare(config, command=["heatlift", *sys.argv[1:]])
     print(f"{audit.classifier.name}: {audit.classifier.num_classes} classes, {len(audit.items)} images")
     options.by_order(audit.data.by_order, audit.classifier.classes)
     for reason in audit.refused.values():
         print(f"left out: {reason}")
-    with progress.shown() as shown:
-        summary = run(audit, out, shown, engine or run_shards)
-    report = write_report(out)
+    with placed(out, engine or run_shards) as place:
+        with progress.shown() as shown:
+            summary = run(audit, place.folder, shown, place.engine)
+        report = place.shown(write_report(place.folder))
     counts, pace = summary["counts"], summary["run"]["images_per_second"]
     print(f"\n{summary['verdict']}\n")
     print(f"images: {counts['ok']} audited, {counts['failed']} failed{options.reasons(counts['failures'])}")

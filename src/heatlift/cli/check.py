@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -37,7 +36,7 @@ def check(
         typer.Option(metavar="A,B", help="Methods to try; captum:NAME and functions of your own, too. [all]"),
     ] = None,
     images: Annotated[
-        Path | None,
+        str | None,
         typer.Option(metavar="DATA", help="An image or a folder: the first two are tried beside noise."),
     ] = None,
     weights: options.Weights = "default",
@@ -88,7 +87,7 @@ def check(
     _print_layers(classifier)
 
 
-def _given(classifier: Classifier, path: Path) -> Tensor:
+def _given(classifier: Classifier, path: str) -> Tensor:
     """The first images of the user's own, (n, 3, h, w)."""
     from heatlift.data import first_images
     from heatlift.images import batches

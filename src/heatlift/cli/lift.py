@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -18,9 +17,7 @@ def lift(
         typer.Argument(help="A folder of class folders, a flat folder, or a .csv/.parquet with path,label."),
     ],
     model: options.Model,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="RUN", help="The run's folder; started again, it goes on.")
-    ],
+    out: options.Out,
     method: Annotated[
         Literal["gax", "spotlight"],
         typer.Option(
@@ -89,6 +86,7 @@ def lift(
     engine: options.EngineName = "local",
     scheduler: options.Scheduler = None,
     workers: options.Workers = None,
+    shard_size: options.ShardSize = 32,
 ) -> int:
     """Optimise heatmaps that make a classifier (more) right, and say whether another network agrees.
 
@@ -134,6 +132,7 @@ def lift(
         batch_size=options.number_or(batch_size),
         precision=precision,
         seed=seed,
+        shard_size=shard_size,
     )
     return run_and_report(
         config, prepare_lift, run_lift, out, "lifted", options.engine(engine, scheduler, workers)

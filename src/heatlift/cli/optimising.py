@@ -18,7 +18,7 @@ def run_and_report(
     config: Config,
     prepare: Callable[[Config, list[str]], Prepared[Config]],
     run: Callable[[Prepared[Config], Path, Any, Engine], dict[str, Any]],
-    out: Path,
+    out: str | Path,
     done: str,
     engine: Engine | None = None,
 ) -> int:
@@ -28,21 +28,23 @@ def run_and_report(
         config: the settings.
         prepare: loads networks and images, given the command line.
         run: does what is missing of the run, given its folder and who hears of it.
-        out: the run's folder.
+        out: the run's folder or address.
         done: what an image with a result has been, such as ``lifted``.
         engine: does the shards; by default this process.
     """
     from heatlift.cli import progress
     from heatlift.report import write_report
     from heatlift.run.local import run_shards
+    from heatlift.run.place import placed
 
     prepared = prepare(config, ["heatlift", *sys.argv[1:]])
     classifier = prepared.networks.classifier
     print(f"{classifier.name}: {classifier.num_classes} classes, {len(prepared.items)} images")
     options.by_order(prepared.data.by_order, classifier.classes)
-    with progress.shown() as shown:
-        summary = run(prepared, out, shown, engine or run_shards)
-    report = write_report(out)
+    with placed(out, engine or run_shards) as place:
+        with progress.shown() as shown:
+            summary = run(prepared, place.folder, shown, place.engine)
+        report = place.shown(write_report(place.folder))
     counts, pace = summary["counts"], summary["run"]["images_per_second"]
     print(f"\n{summary['verdict']}\n")
     print(f"images: {counts['ok']} {done}, {counts['failed']} not{options.reasons(counts['failures'])}")

@@ -64,6 +64,15 @@ Resize = Annotated[
     int | None,
     typer.Option(metavar="N", help="Scale the shorter side to N before the centre is cut. [--size]"),
 ]
+Out = Annotated[
+    str,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="RUN",
+        help="The run's folder, or s3://bucket/folder; started again, it goes on.",
+    ),
+]
 BatchSize = Annotated[
     str,
     typer.Option(
@@ -99,6 +108,15 @@ Scheduler = Annotated[
 Workers = Annotated[
     int | None,
     typer.Option(metavar="N", min=1, help="How many of this machine's own. [one for each core]"),
+]
+ShardSize = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Images that are written at a time, and handed to a worker together.",
+        rich_help_panel=WORKERS,
+    ),
 ]
 Seed = Annotated[int, typer.Option(metavar="N", help="Seed of everything random.")]
 

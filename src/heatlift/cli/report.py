@@ -10,7 +10,7 @@ import typer
 
 def report(
     runs: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="RUN...", help="The folder of a finished run, or of several audits to compare."
         ),
@@ -38,5 +38,9 @@ def report(
     Example: heatlift report runs/first --format figures --out figures/first
     """
     from heatlift.report import export
+    from heatlift.run.place import fetched, put_back
 
-    print(f"{'report' if form == 'html' else form}: {export(runs, form, out)}")
+    folders = [fetched(run) for run in runs]
+    written = export(folders, form, out)
+    shown = written if out is not None else put_back(written, folders[0], runs[0])
+    print(f"{'report' if form == 'html' else form}: {shown}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -21,9 +20,7 @@ def undesirable(
         typer.Argument(help="A folder of class folders, a flat folder, or a .csv/.parquet with path,label."),
     ],
     model: options.Model,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="RUN", help="The run's folder; started again, it goes on.")
-    ],
+    out: options.Out,
     factor: Annotated[
         str,
         typer.Option(
@@ -142,6 +139,7 @@ def undesirable(
     engine: options.EngineName = "local",
     scheduler: options.Scheduler = None,
     workers: options.Workers = None,
+    shard_size: options.ShardSize = 32,
 ) -> int:
     """Find the pixels that stand in the way of a class: blurred, they make its probability rise.
 
@@ -198,6 +196,7 @@ def undesirable(
         batch_size=options.number_or(batch_size),
         precision=precision,
         seed=seed,
+        shard_size=shard_size,
     )
     return run_and_report(
         config,

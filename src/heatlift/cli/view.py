@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,7 +9,7 @@ import typer
 
 def view(
     runs: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="RUN...", help="The folders of runs, finished or not; more than one side by side."
         ),
@@ -31,15 +30,17 @@ def view(
     """Look at runs in the browser: every image, heatmaps step by step, scores; Ctrl-C ends it.
 
     It reads the runs' folders and writes nothing, and a run that is still going on can be watched. Several
-    runs of the same images are shown beside each other. Nothing is loaded from outside.
+    runs of the same images are shown beside each other. Nothing is loaded from outside. Of a run in object
+    storage (s3://bucket/folder) it shows what is there when it starts.
 
     Example: heatlift view runs/first runs/second --port 0
     """
     from contextlib import suppress
 
+    from heatlift.run.place import fetched
     from heatlift.viewer.server import PORT, Server
 
-    server = Server.open(runs, host, PORT if port is None else port)
+    server = Server.open([fetched(run) for run in runs], host, PORT if port is None else port)
     with suppress(KeyboardInterrupt):
         print(f"viewer: {server.address} (Ctrl-C ends it)", flush=True)
         if not no_open:

@@ -18,7 +18,7 @@ from heatlift.indicators import Indicator, indicator_named, try_out
 from heatlift.method import Request
 from heatlift.portions import LARGEST, Portions
 from heatlift.registry import expanded, requested
-from heatlift.run import plan
+from heatlift.run import plan, sameness
 from heatlift.run.examples import write_examples
 from heatlift.run.folder import NOT_BEGUN, go_on, opened, started
 from heatlift.run.local import run_shards
@@ -28,6 +28,7 @@ from heatlift.run.shard import ShardAudit
 from heatlift.run.summary import write_summary
 from heatlift.run.tables import FORMAT
 from heatlift.run.work import Engine, Progress
+from heatlift.storage import whole_address
 from heatlift.weights import weights_digest
 
 
@@ -94,17 +95,25 @@ def prepare(config: AuditConfig, command: Sequence[str] = ()) -> Audit:
     )
 
 
-def loaded_work(config: AuditConfig, names: Sequence[str], size: int) -> ShardAudit:
-    """What an audit does to images, in a process of its own: a `Job`, but for these arguments.
+def loaded_work(
+    config: AuditConfig, names: Sequence[str], expected: Mapping[str, Any], size: int, folder: Path
+) -> ShardAudit:
+    """What an audit does to images, in a process of its own: a `Job`, given all but the last argument.
 
     Args:
         config: the settings.
         names: of the methods that apply to the network.
+        expected: what `sameness.on_record` gave where the run is handed out.
         size: how many images go at a time.
+        folder: the run's; audits keep nothing in it while they go through the images.
+
+    Raises:
+        HeatliftError: the network can't be loaded, or something is not as it is there.
     """
     classifier = plan.loaded(config)
     requests = [requested(classifier, name, seed=config.seed) for name in names]
     indicators = [indicator_named(name) for name in config.indicators]
+    sameness.check(expected, [classifier], _code(requests, indicators))
     return ShardAudit(classifier, requests, config, Portions(size), indicators)
 
 
@@ -120,7 +129,8 @@ def run(audit: Audit, folder: Path, progress: Progress, engine: Engine = run_sha
             record, work.rehearse, noise(work.classifier, LARGEST, audit.config.seed), progress
         )
         names = [request.name for request in audit.requests]
-        job = partial(loaded_work, audit.config, names, work.portions.size)
+        expected, config = sameness.on_record(record), sameness.from_anywhere(audit.config)
+        job = partial(loaded_work, config, names, expected, work.portions.size)
         size = audit.config.shard_size
         go_on(folder, record, audit.items, size, work, job, engine, progress, "auditing")
         total = len(audit.items)
@@ -146,7 +156,7 @@ def _record(audit: Audit) -> dict[str, Any]:
             **audit.classifier.describe(),
         },
         "data": {
-            "path": str(Path(audit.config.data).resolve()),
+            "path": whole_address(audit.config.data),
             "audited": len(audit.items),
             **audit.data.fingerprint(),
         },
@@ -162,8 +172,7 @@ def _record(audit: Audit) -> dict[str, Any]:
             for request in audit.requests
         },
         "stages": _stages(audit),
-        "code": {r.name: r.method.code for r in audit.requests if r.method.code is not None}
-        | {indicator.name: indicator.code for indicator in audit.indicators},
+        "code": _code(audit.requests, audit.indicators),
         "controls": {
             name: {"title": CONTROLS[name].title, "shows": CONTROLS[name].shows}
             for name in audit.config.controls
@@ -174,6 +183,13 @@ def _record(audit: Audit) -> dict[str, Any]:
         "batch_size": None if audit.config.batch_size == "auto" else audit.config.batch_size,
         "timing": dict(NOT_BEGUN),
     }
+
+
+def _code(requests: Sequence[Request], indicators: Sequence[Indicator]) -> dict[str, str]:
+    """Digests of the user's own methods and indicators, by name."""
+    methods = {request.name: request.method.code for request in requests}
+    given = methods | {indicator.name: indicator.code for indicator in indicators}
+    return {name: code for name, code in given.items() if code is not None}
 
 
 def _stages(audit: Audit) -> list[dict[str, Any]]:

@@ -16,96 +16,24 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec, Crc32cCodec
-from zarr.storage import MemoryStore
 
 from heatlift.errors import HeatliftError, first_line
 from heatlift.json_object import read_json
+from heatlift.run.description import MEND, described, description
+from heatlift.run.recorder import CHUNK_STEPS, LAYOUT, LEVELS, Recorder, check
+from heatlift.run.whole import beside, named, whole
 
-FORMAT = 1
-"""Raised whenever what is kept of an image changes its meaning."""
-
-KEPT = {"format", "image", "method", "exponent", "steps", "scale", "levels", "chunk_steps"}
-"""The attributes of an image's group; its heatmap is ``final * 2**exponent``."""
-
-RESULT = "result"
-"""A further attribute, which earlier versions did not write: the step that the heatmap is of, or null."""
-
-LEVELS = 80
-"""On each side of zero: what a colour map shows. With all 127 that a byte has, files are a fifth larger."""
-
-CHUNK_STEPS = 32
-"""Twice as many make files up to 8% smaller, and a step takes twice as long to read."""
-
-LAYOUT: dict[str, Any] = {
-    # Differences fill few of a byte's bits, so bits of one weight compress best side by side. The checksum
-    # is there since a flipped bit may well decompress into another heatmap.
-    "compressors": (BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"), Crc32cCodec()),
-    "config": {"write_empty_chunks": True},  # else what is all zeros would look like what is gone
-    "fill_value": 0,
-    "chunk_key_encoding": {"name": "default", "separator": "."},  # no folder per dimension for one file
-}
+__all__ = ["CHUNK_STEPS", "LEVELS", "Evolutions", "Recorder"]
 
 LARGEST = 3 * 4096**2
 """Values of a step; a damaged description must not fill the memory."""
 
 CODECS = {"sharding_indexed", "bytes", "blosc", "crc32c"}
 """All that is ever decoded: others, of somebody else's making, may run what they find."""
-
-MEND = "delete it and start the same run again, which makes what is missing"
-
-
-class Recorder:
-    """One image's heatmaps while an optimiser runs: at most 32 as bytes, those before compressed.
-
-    Args:
-        scale: the value of the last level, in the heatmap's unit; what lies beyond is clipped to it.
-
-    Raises:
-        HeatliftError: a scale that is no positive finite float32.
-    """
-
-    def __init__(self, scale: float) -> None:
-        if not float(np.finfo(np.float32).tiny) <= scale <= float(np.finfo(np.float32).max):
-            raise HeatliftError(f"scale {scale}: give the evolution's largest value, above 0 and finite")
-        self.scale = float(scale)
-        self.steps: list[int] = []
-        self.shape: tuple[int, ...] | None = None
-        self._blocks: list[zarr.Array[Any]] = []
-        self._pending: list[NDArray[np.int8]] = []
-        self._last = np.zeros((), np.int8)
-
-    def add(self, frame: NDArray[np.float32], step: int | None = None) -> None:
-        """Keep the heatmap (c, h, w) of a step; by default of the one after the last kept, from 0.
-
-        Raises:
-            HeatliftError: a heatmap that is not finite or not of the first one's shape, or a step that
-                does not come after the last.
-        """
-        last = self.steps[-1] if self.steps else -1
-        step = last + 1 if step is None else int(step)
-        if step <= last:
-            raise HeatliftError(f"step {step} comes after step {last}: record steps in their order")
-        _check(f"the heatmap of step {step}", frame, self.shape)
-        # Clipped before it is divided, which could overflow.
-        levels = np.rint(np.clip(frame, -self.scale, self.scale) / self.scale * LEVELS).astype(np.int8)
-        self._pending.append(levels - self._last if self._pending else levels)
-        self._last, self.shape = levels, levels.shape
-        self.steps.append(step)
-        if len(self._pending) == CHUNK_STEPS:
-            block = np.stack(self._pending)
-            self._blocks.append(zarr.create_array(MemoryStore(), data=block, chunks=block.shape, **LAYOUT))
-            self._pending = []
-
-    def differences(self) -> NDArray[np.int8]:
-        """What is stored, (steps, 3, h, w): levels at the first of every 32 steps, else differences."""
-        blocks = [np.asarray(block[:], np.int8) for block in self._blocks]
-        return np.concatenate([*blocks, np.stack(self._pending)] if self._pending else blocks)
 
 
 class Evolutions:
@@ -136,16 +64,29 @@ class Evolutions:
 
         Raises:
             HeatliftError: a heatmap that is not finite, not (c, h, w), or not of its evolution's shape.
+            OSError: it can't be written.
         """
-        _check(f"the heatmap of '{image}'", final, recorder.shape if recorder else None)
-        _begin(self.store)
+        check(f"the heatmap of '{image}'", final, recorder.shape if recorder else None)
         folder = self.folder(image)
-        partial = _hidden(folder)
-        try:
-            _write(partial, image, method, final, recorder or Recorder(scale=1.0), result)
-            _put(partial, folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        partial = beside(folder)
+        with named(folder):
+            _begin(self.store)
+            try:
+                _write(partial, image, method, final, recorder or Recorder(scale=1.0), result)
+                _put(partial, folder)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+
+    def check(self, image: str) -> None:
+        """Read all that is kept of an image.
+
+        Raises:
+            HeatliftError: no such image, or it is damaged.
+        """
+        self.final(image)
+        steps = self.steps(image)
+        for step in (*steps[CHUNK_STEPS - 1 :: CHUNK_STEPS], *steps[-1:]):
+            self.frame(image, step)
 
     def images(self) -> list[str]:
         """The names of the images that are there, sorted; none where the run kept none.
@@ -153,7 +94,7 @@ class Evolutions:
         Raises:
             HeatliftError: the store is damaged.
         """
-        return sorted(_attributes(f)["image"] for f in self.store.glob("[!.]*") if f.is_dir())
+        return sorted(description(f)["image"] for f in self.store.glob("[!.]*") if f.is_dir())
 
     def among(self, images: Iterable[str]) -> list[bool]:
         """Of each name, whether there is a heatmap of it; at one look into the folder."""
@@ -189,7 +130,7 @@ class Evolutions:
         Raises:
             HeatliftError: no such image, or it is damaged.
         """
-        step: int | None = self._kept(image).get(RESULT)
+        step: int | None = self._kept(image).get("result")
         return step
 
     def frame(self, image: str, step: int) -> NDArray[np.float32]:
@@ -214,29 +155,14 @@ class Evolutions:
         folder = self.folder(image)
         if not folder.is_dir():
             raise HeatliftError(f"{self.store} has no heatmap of '{image}': see images() for those it has")
-        return _attributes(folder)
-
-
-def _check(what: str, heatmap: NDArray[Any], shape: tuple[int, ...] | None) -> None:
-    fits = heatmap.ndim == 3 and heatmap.shape[0] in (1, 3) and heatmap.size
-    if not fits or heatmap.shape != (shape or heatmap.shape):
-        raise HeatliftError(f"{what} has shape {heatmap.shape}: expected {shape or '(3, h, w) or (1, h, w)'}")
-    if not np.isfinite(heatmap).all():
-        raise HeatliftError(f"{what} is not finite: keep only those that are")
-
-
-def _hidden(path: Path) -> Path:
-    """A name beside it of the caller's own, which scans of the folder pass over."""
-    return path.with_name(f".{path.name}.{uuid4().hex}")
+        return description(folder, image)
 
 
 def _begin(store: Path) -> None:
     """Write the group's own file: the same from every process, so it does not matter whose stays."""
     if not (store / "zarr.json").exists():
-        store.mkdir(parents=True, exist_ok=True)
-        partial = _hidden(store / "zarr.json")
-        partial.write_text('{"zarr_format": 3, "node_type": "group", "attributes": {}}')
-        partial.replace(store / "zarr.json")
+        with whole(store / "zarr.json") as file:
+            file.write('{"zarr_format": 3, "node_type": "group", "attributes": {}}')
 
 
 def _write(
@@ -244,9 +170,7 @@ def _write(
 ) -> None:
     # Divided by a power of 2, which costs no bits: float16 would turn 1e-8 into 0, and 1e5 into infinity.
     exponent = math.frexp(float(np.abs(final).max()))[1]
-    kept: dict[str, Any] = {"format": FORMAT, "image": image, "method": method, "exponent": exponent}
-    kept |= {"levels": LEVELS, "chunk_steps": CHUNK_STEPS, "steps": recorder.steps, "scale": recorder.scale}
-    kept |= {RESULT: result}
+    kept = described(image, method, exponent, recorder.steps, recorder.scale, result)
     arrays: dict[str, NDArray[Any]] = {"final": np.ldexp(final, -exponent).astype(np.float16)}
     if recorder.steps:
         arrays["evolution"] = recorder.differences()
@@ -262,7 +186,7 @@ def _put(partial: Path, folder: Path) -> None:
     for path in filter(Path.is_file, partial.rglob("*")):
         with path.open("r+b") as file:
             os.fsync(file.fileno())
-    old = _hidden(folder)
+    old = beside(folder)
     with suppress(FileNotFoundError):
         folder.rename(old)
     try:
@@ -271,17 +195,6 @@ def _put(partial: Path, folder: Path) -> None:
         if not folder.is_dir():  # else another process has put the same image there just now
             raise
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _attributes(folder: Path) -> dict[str, Any]:
-    kept = read_json(folder / "zarr.json").get("attributes")
-    if (
-        not isinstance(kept, dict)
-        or kept.keys() - {RESULT} != KEPT
-        or (kept["format"], kept["chunk_steps"]) != (FORMAT, CHUNK_STEPS)
-    ):
-        raise HeatliftError(f"{folder} is damaged, or of another version of heatlift: {MEND}")
-    return kept
 
 
 def _read(folder: Path, part: slice, kind: str, axes: int) -> NDArray[Any]:
@@ -297,10 +210,10 @@ def _read(folder: Path, part: slice, kind: str, axes: int) -> NDArray[Any]:
         HeatliftError: it is damaged, or made by somebody else.
     """
     try:
-        described = read_json(folder / "zarr.json")
-        shape = described["shape"]
-        foreign = set(_codecs(described["codecs"])) - CODECS
-        if described["data_type"] != kind or len(shape) != axes or foreign:
+        array_said = read_json(folder / "zarr.json")
+        shape = array_said["shape"]
+        foreign = set(_codecs(array_said["codecs"])) - CODECS
+        if array_said["data_type"] != kind or len(shape) != axes or foreign:
             raise ValueError("it is not as runs write it")
         # By what is described, since opening it may already run a codec.
         array = zarr.open_array(folder, mode="r", zarr_format=3)
@@ -315,9 +228,9 @@ def _read(folder: Path, part: slice, kind: str, axes: int) -> NDArray[Any]:
         raise HeatliftError(f"{folder} is damaged ({first_line(error)}): {MEND}") from error
 
 
-def _codecs(described: Any) -> Iterator[str]:
+def _codecs(said: Any) -> Iterator[str]:
     """The names of all codecs, also of those inside others."""
-    for each in described:
+    for each in said:
         yield each["name"]
         inner = each.get("configuration", {})
         yield from _codecs([*inner.get("codecs", ()), *inner.get("index_codecs", ())])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import pyarrow as pa
@@ -70,12 +72,20 @@ def write_examples(run: Path, audit: ShardAudit, items: Sequence[Item]) -> None:
     by_name = {item.name: item for item in items}
     for number, choice in enumerate(choose(run)):
         path = folder / f"{number:03d}.npz"
-        if path.exists():
+        if _is_whole(path):
             continue
         for batch in batches([by_name[choice.image]], audit.classifier.framing, 1):
             maps = [m for m in audit.heatmaps(batch, None) if _shown(m)] if batch.items else []
             if maps:
                 _write(path, choice, _content(choice, batch, maps))
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        with ZipFile(path) as file:
+            return file.testzip() is None
+    except (OSError, BadZipFile, ValueError, EOFError, zlib.error):
+        return False
 
 
 def _shown(maps: Maps) -> bool:

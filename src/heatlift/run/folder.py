@@ -16,16 +16,15 @@ from heatlift.data import Item
 from heatlift.errors import HeatliftError, first_line
 from heatlift.portions import Portions, good_size
 from heatlift.run import plan
+from heatlift.run.kept import spoilt
 from heatlift.run.lock import LOCK_FILES, held
-from heatlift.run.record import read_record, write_json
-from heatlift.run.tables import TABLES, tidy, whole_parts
+from heatlift.run.record import known_record, write_record
+from heatlift.run.tables import TABLES, part_path, parts, whole_parts
+from heatlift.run.whole import PARTIAL, tidy
 from heatlift.run.work import Engine, Job, Progress, Work
 
 IDENTITY = ("kind", "version", "config", "model", "also", "verify", "data", "code", "packages")
 """What must be the same for a run to go on: with anything else the tables would mix two runs."""
-
-SPELLINGS = ("data", "weights", "also_weights", "verify_weights", "classes")
-"""Settings that are paths: what they lead to is compared, not how they are written."""
 
 
 @contextmanager
@@ -36,42 +35,45 @@ def opened(folder: Path, new: dict[str, Any]) -> Iterator[dict[str, Any]]:
         HeatliftError: the folder holds something else or a run of other settings, or another process works
             on it.
     """
-    if folder.exists() and not (folder / "run.json").is_file() and not _empty(folder):
+    if folder.exists() and not _empty(folder) and known_record(folder) is None:
         raise HeatliftError(f"{folder} is not empty and not the folder of a run: choose another --out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise HeatliftError(f"can't write to {folder}: {first_line(error)}") from error
+        raise HeatliftError(f"can't write to {folder}: {error.strerror or first_line(error)}") from error
     with held(folder):
+        tidy(folder)
         yield _record(folder, new)
 
 
 def _empty(folder: Path) -> bool:
     """Whether nothing is in it but what a process leaves that was stopped before it began."""
-    return folder.is_dir() and all(entry.name in LOCK_FILES for entry in folder.iterdir())
+    return folder.is_dir() and all(
+        entry.name in LOCK_FILES or entry.name.endswith(PARTIAL) for entry in folder.iterdir()
+    )
 
 
 def _record(folder: Path, new: dict[str, Any]) -> dict[str, Any]:
-    if (folder / "run.json").is_file():
-        old = read_record(folder)
+    old = known_record(folder)
+    if old is not None:
         changed = plan.differences(_identity(old), _identity(json.loads(json.dumps(new))))
         if changed:
             raise HeatliftError(
                 f"{folder} holds another {old.get('kind', 'run')} ({'; '.join(changed[:5])}): "
                 "use another --out or its settings"
             )
-        return old
+    record = new if old is None else old
     try:
-        write_json(folder / "run.json", new)
+        write_record(folder, record)
     except OSError as error:
-        raise HeatliftError(f"can't write to {folder}: {first_line(error)}") from error
-    return new
+        raise HeatliftError(f"can't write to {folder}: {error.strerror or first_line(error)}") from error
+    return record
 
 
 def _identity(record: dict[str, Any]) -> dict[str, Any]:
-    """The part of a record that decides the figures."""
+    """The part of a record that decides the figures: what paths lead to, not how they are written."""
     kept = {key: record.get(key) for key in IDENTITY}
-    for part, passed_over in (("config", SPELLINGS), ("data", ("path",))):
+    for part, passed_over in (("config", plan.PATHS), ("data", ("path",))):
         kept[part] = {key: value for key, value in (kept[part] or {}).items() if key not in passed_over}
     return kept
 
@@ -118,22 +120,54 @@ def go_on(
         doing: what is going on, in a word.
     """
     shards = dict(enumerate(plan.shards(items, shard_size)))
-    tables = TABLES[record["kind"]]
-    tidy(folder, tables)
-    there = set.intersection(*(whole_parts(folder, table) for table in tables))
+    there = set.intersection(*(whole_parts(folder, table) for table in TABLES[record["kind"]]))
+    there -= spoilt(folder, record["kind"], there)
     left = {number: shard for number, shard in shards.items() if number not in there}
     total = len(items)
     clock = _Clock(total - sum(map(len, left.values())), record["timing"])
     progress(clock.done, total, doing)
 
-    def finished(images: int) -> None:
+    def noted() -> None:
         # For the sessions that follow: what was found out about memory and pace holds for them, too.
         record["batch_size"] = work.portions.size
+        record["status"] = "running"
+        write_record(folder, record)
+
+    def finished(images: int) -> None:
         record["timing"] = clock.after(images)
-        write_json(folder / "run.json", record)
+        noted()
         progress(clock.done, total, doing)
 
-    engine(folder, left, work, job, finished)
+    if left:
+        noted()
+        engine(folder, left, work, job, finished)
+        tidy(folder)  # after workers that were killed
+    _check_parts(folder, record["kind"], set(shards))
+
+
+def _check_parts(folder: Path, kind: str, shards: set[int]) -> None:
+    """That every shard's parts are there, and no others, before anything is computed from them.
+
+    Raises:
+        HeatliftError: some are not, which also happens where machines do not see the same folder.
+    """
+    deadline = time.monotonic() + SEEN_WITHIN
+    while True:
+        found = {table: parts(folder, table) for table in TABLES[kind]}
+        missing = [(table, number) for table, there in found.items() for number in sorted(shards - there)]
+        if not missing or time.monotonic() > deadline:
+            break
+        time.sleep(1)
+    if missing:
+        raise HeatliftError(
+            f"{len(missing)} parts are not in {folder} though they were written, such as "
+            f"{part_path(folder, *missing[0]).relative_to(folder)}: is it on storage that all workers share? "
+            "The same command goes on"
+        )
+    for table, there in found.items():
+        for number in sorted(there - shards):
+            foreign = part_path(folder, table, number)
+            raise HeatliftError(f"{foreign} is not of this run: move it away, and start the same run again")
 
 
 @dataclass
@@ -144,16 +178,23 @@ class _Clock:
     earlier: Mapping[str, float]
 
     def __post_init__(self) -> None:
-        self._start, self._here = time.perf_counter(), 0
+        self._last, self._seconds, self._here = time.perf_counter(), 0.0, 0
 
     def after(self, images: int) -> dict[str, float]:
         """The run's timing once more images are through."""
         self.done += images
         self._here += images
-        seconds = self.earlier["seconds"] + time.perf_counter() - self._start
+        now = time.perf_counter()
+        # A machine that was put to sleep, or moved to another, may have a clock that goes back.
+        self._seconds += max(now - self._last, 0.0)
+        self._last = now
+        seconds = self.earlier["seconds"] + self._seconds
         count = self.earlier["images"] + self._here
-        return {"seconds": seconds, "images": count, "images_per_second": count / seconds}
+        return {"seconds": seconds, "images": count, "images_per_second": count / max(seconds, 1e-9)}
 
+
+SEEN_WITHIN = 90
+"""Seconds after which every machine sees what another one wrote; network file systems take up to a minute."""
 
 NOT_BEGUN: Mapping[str, Any] = {"seconds": 0.0, "images": 0, "images_per_second": None}
 """The timing of a run that has done nothing yet."""

@@ -16,11 +16,12 @@ from heatlift.data import Item
 from heatlift.gax import GAX
 from heatlift.lift import Lift
 from heatlift.portions import Portions
-from heatlift.run.evolutions import LEVELS, Evolutions, Recorder
+from heatlift.run.evolutions import Evolutions
 from heatlift.run.networks import Networks
 from heatlift.run.optimising_shard import Chosen
 from heatlift.run.originals import original_path, write_picture
 from heatlift.run.plan import LiftConfig
+from heatlift.run.recorder import LEVELS, Recorder
 from heatlift.run.rows import NOT_FINITE, Rows
 from heatlift.run.said import Said
 from heatlift.spotlight import Spotlight

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from heatlift.applicability import noise
 from heatlift.classifier import Classifier
-from heatlift.errors import HeatliftError
+from heatlift.errors import HeatliftError, first_line, let_through
 from heatlift.folding import folded
 from heatlift.lift import logits_of
 from heatlift.portions import Portions
@@ -42,11 +42,14 @@ class Networks:
         """Load what a configuration names.
 
         Raises:
-            HeatliftError: a network can't be loaded, has other classes, or takes part though it must not.
+            HeatliftError: a network can't be loaded, has other classes or no gradient, or takes part though
+                it must not.
         """
-        classifier = plan.loaded(config)
+        classifier = _with_gradient(plan.loaded(config))
         pairs = zip_longest(config.also, config.also_weights, fillvalue="default")
-        others = [_another("--also", spec, weights, config, classifier) for spec, weights in pairs]
+        others = [
+            _with_gradient(_another("--also", spec, weights, config, classifier)) for spec, weights in pairs
+        ]
         if config.verify_on is None:
             return cls(classifier, others)
         verifier = _another("--verify-on", config.verify_on, config.verify_weights, config, classifier)
@@ -55,6 +58,11 @@ class Networks:
                 f"--verify-on {config.verify_on} is a network that takes part: give one that does not"
             )
         return cls(classifier, others, verifier)
+
+    @property
+    def all(self) -> Sequence[Classifier]:
+        """Every one of them, in the order in which `described` has them."""
+        return [self.classifier, *self.others, *([] if self.verifier is None else [self.verifier])]
 
     def ready(self) -> Self:
         """The same with those folded that take part, once for all shards."""
@@ -104,6 +112,24 @@ class Networks:
             "also": [_described(*each) for each in zip(config.also, self.others, strict=True)],
             "verify": None if self.verifier is None else _described(str(config.verify_on), self.verifier),
         }
+
+
+def _with_gradient(classifier: Classifier) -> Classifier:
+    """A classifier, once it is known that what is shown to it can be optimised."""
+    inputs = noise(classifier, 1).to(classifier.device, classifier.dtype).requires_grad_()
+    reason = "its output carries no gradient back to the image"
+    with torch.enable_grad():
+        logits = classifier(inputs)
+        try:
+            if (
+                logits.requires_grad
+                and torch.autograd.grad(logits.sum(), inputs, allow_unused=True)[0] is not None
+            ):
+                return classifier
+        except RuntimeError as error:
+            let_through(error)
+            reason = f"its gradient can't be computed: {first_line(error)}"
+    raise HeatliftError(f"nothing can be optimised on {classifier.name}: {reason}")
 
 
 def _another(

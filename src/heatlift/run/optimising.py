@@ -14,7 +14,7 @@ from heatlift.class_names import chosen_output
 from heatlift.data import Dataset, Item, find_images
 from heatlift.errors import HeatliftError
 from heatlift.portions import LARGEST, Portions
-from heatlift.run import plan
+from heatlift.run import plan, sameness
 from heatlift.run.folder import NOT_BEGUN, go_on, opened, started
 from heatlift.run.local import run_shards
 from heatlift.run.networks import Networks
@@ -23,6 +23,7 @@ from heatlift.run.plan import OptimisingConfig
 from heatlift.run.record import package_versions, write_json
 from heatlift.run.tables import FORMAT
 from heatlift.run.work import Engine, Progress
+from heatlift.storage import whole_address
 
 Config = TypeVar("Config", bound=OptimisingConfig)
 
@@ -87,18 +88,28 @@ MakesTask: TypeAlias = Callable[[Networks, Config, Path], Task]
 
 
 def loaded_work(
-    makes: MakesTask[Config], config: Config, folder: Path, kept: Container[str], size: int
+    makes: MakesTask[Config],
+    config: Config,
+    kept: Container[str],
+    expected: Mapping[str, Any],
+    size: int,
+    folder: Path,
 ) -> OptimisingShard:
-    """What a run does to images, in a process of its own: a `Job`, but for these arguments.
+    """What a run does to images, in a process of its own: a `Job`, given all but the last argument.
 
     Args:
         makes: what it does.
         config: the settings.
-        folder: the run's.
         kept: images whose heatmaps are kept.
+        expected: what `sameness.on_record` gave where the run is handed out.
         size: how many images go at a time.
+        folder: the run's.
+
+    Raises:
+        HeatliftError: a network can't be loaded, or something is not as it is there.
     """
     networks = Networks.load(config)
+    sameness.check(expected, networks.all, {})
     task = makes(networks.ready(), config, folder)
     return OptimisingShard(networks.classifier, config, task, kept, Portions(size))
 
@@ -143,7 +154,8 @@ def carried_out(
 
         # A shard takes minutes.
         work.heard = lambda within: progress(through + within, total, doing)
-        job = partial(loaded_work, makes, config, folder, kept, work.portions.size)
+        expected, anywhere = sameness.on_record(record), sameness.from_anywhere(config)
+        job = partial(loaded_work, makes, anywhere, kept, expected, work.portions.size)
         go_on(folder, record, run.items, config.shard_size, work, job, engine, told, doing)
         progress(total, total, "figures and intervals")
         summary = summarise(folder, config.seed)
@@ -177,7 +189,7 @@ def _record(kind: str, run: Prepared[Any]) -> dict[str, Any]:
         "config": config.model_dump(mode="json"),
         **run.networks.described(config),
         "data": {
-            "path": str(Path(config.data).resolve()),
+            "path": whole_address(config.data),
             "chosen": len(run.items),
             **run.data.fingerprint(),
         },

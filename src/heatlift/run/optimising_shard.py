@@ -11,11 +11,10 @@ from torch import Tensor
 
 from heatlift.classifier import Classifier
 from heatlift.data import Item
-from heatlift.errors import HeatliftError
+from heatlift.errors import HeatliftError, NetworkFailed, RunEnds
 from heatlift.folding import folded
 from heatlift.images import Batch, batches
-from heatlift.lift import logits_of
-from heatlift.portions import Portions
+from heatlift.portions import TOO_LARGE, Portions, TooLarge
 from heatlift.run.plan import OptimisingConfig
 from heatlift.run.rows import NOT_FINITE, Rows
 from heatlift.run.thumbnails import no_thumbnail, thumbnail_rows
@@ -34,6 +33,10 @@ class Chosen:
     items: Sequence[Item]
     images: Tensor
     target: Tensor
+
+    def __getitem__(self, part: slice, /) -> Chosen:
+        """Some of them."""
+        return Chosen(self.items[part], self.images[part], self.target[part])
 
 
 class Task(Protocol):
@@ -86,15 +89,27 @@ class OptimisingShard:
             tables["thumbnails"] += [no_thumbnail(item) for item, _ in batch.failed]
             chosen = self._chosen(batch, refused) if batch.items else None
             if chosen is not None:
-                try:
-                    found = self.task(chosen, keep, self.portions, self._hears(len(chosen.items)))
-                except HeatliftError as error:
-                    refused += [(item, str(error)) for item in chosen.items]
-                else:
-                    for name, rows in found.items():
-                        tables[name] += rows
+                self._do(chosen, keep, tables, refused)
             tables[self.task.tables[0]] += [self.task.row(item, reason) for item, reason in refused]
         return tables
+
+    def _do(self, chosen: Chosen, keep: int, tables: dict[str, Rows], refused: list[tuple[Item, str]]) -> int:
+        """Add rows of some images, or the reason against each; how many of those to be kept were kept."""
+        try:
+            found = self.task(chosen, keep, self.portions, self._hears(len(chosen.items)))
+        except RunEnds:
+            raise
+        except HeatliftError as error:
+            if len(chosen.items) == 1:
+                refused.append((chosen.items[0], str(error)))
+                return 0
+            # In halves, so that nothing is lost but the image at fault.
+            middle = len(chosen.items) // 2
+            kept = self._do(chosen[:middle], keep, tables, refused)
+            return kept + self._do(chosen[middle:], keep - kept, tables, refused)
+        for name, rows in found.items():
+            tables[name] += rows
+        return min(keep, len(chosen.items))
 
     def failed(self, item: Item, reason: str) -> dict[str, Rows]:
         """The rows of an image that could not be done."""
@@ -111,20 +126,25 @@ class OptimisingShard:
         torch.autograd.grad(classifier(inputs).sum(), inputs)
 
     def _chosen(self, batch: Batch, refused: list[tuple[Item, str]]) -> Chosen | None:
-        try:
-            logits = logits_of(self.classifier.in_float32().unfolded(), batch.images, self.portions)
-        except HeatliftError as error:
-            refused += [(item, str(error)) for item in batch.items]
-            return None
-        predicted = logits.argmax(dim=1).tolist()
-        finite = logits.isfinite().all(dim=1).tolist()
-        chosen: list[int] = []
-        for i, item in enumerate(batch.items):
-            reason = self._excluded(item, predicted[i]) if finite[i] else NOT_FINITE
-            if reason is None:
-                chosen.append(i)
-            else:
-                refused.append((item, reason))
+        network = self.classifier.in_float32().unfolded()
+        predicted: list[int] = []
+        reasons: list[str | None] = []
+        with torch.no_grad():
+            for portion, logits in self.portions(batch, lambda part: network(part.images)):
+                if isinstance(logits, (TooLarge, NetworkFailed)):
+                    predicted.append(-1)
+                    reasons.append(TOO_LARGE if isinstance(logits, TooLarge) else str(logits))
+                    continue
+                finite = logits.isfinite().all(dim=1).tolist()
+                for item, said, usable in zip(
+                    portion.items, logits.argmax(dim=1).tolist(), finite, strict=True
+                ):
+                    predicted.append(said)
+                    reasons.append(self._excluded(item, said) if usable else NOT_FINITE)
+        refused += [
+            (item, reason) for item, reason in zip(batch.items, reasons, strict=True) if reason is not None
+        ]
+        chosen = [i for i, reason in enumerate(reasons) if reason is None]
         if not chosen:
             return None
         target = torch.tensor([self._target(batch.items[i], predicted[i]) for i in chosen])

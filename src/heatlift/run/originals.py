@@ -32,7 +32,6 @@ def reference_path(run: Path, image: str) -> Path:
 
 def write_picture(path: Path, pixels: Tensor) -> None:
     """Write an image (3, h, w) in [0, 1] as PNG, whole or not at all."""
-    path.parent.mkdir(exist_ok=True)
     levels = (pixels.permute(1, 2, 0) * 255).round().cpu().numpy().astype(np.uint8)
     with whole(path, "wb") as file:
         Image.fromarray(levels).save(file, "PNG")

@@ -14,7 +14,11 @@ from heatlift.data import Item
 from heatlift.errors import HeatliftError
 from heatlift.indicators import indicator_named
 from heatlift.registry import METHODS, TJOA_2022, method_named
+from heatlift.storage import local_or_url
 from heatlift.zoo import load, read_classes
+
+PATHS = ("data", "weights", "also_weights", "verify_weights", "classes")
+"""Settings that may be paths."""
 
 FactorName: TypeAlias = Literal["target", "non_target", "none"]
 """F-TC, F-NTC, and neither (Kang 2019)."""
@@ -189,7 +193,8 @@ def loaded(config: RunConfig) -> Classifier:
     Raises:
         HeatliftError: it can't be loaded; or there are no images, which is said before that takes its time.
     """
-    if not Path(config.data).exists():
+    data = local_or_url(config.data)
+    if isinstance(data, Path) and not data.exists():
         raise HeatliftError(f"no such file or folder: {config.data}")
     return load(
         config.model,

@@ -12,11 +12,12 @@ from heatlift.attributor import Attributor, Explanations
 from heatlift.classifier import Classifier
 from heatlift.controls import CONTROLS
 from heatlift.data import Item
+from heatlift.errors import NetworkFailed, let_through, out_of_memory
 from heatlift.folding import folded, sparing
 from heatlift.images import Batch, batches
 from heatlift.indicators import Indicator
 from heatlift.method import Request
-from heatlift.portions import TOO_LARGE, Portions, TooLarge, out_of_memory
+from heatlift.portions import TOO_LARGE, Portions, TooLarge
 from heatlift.run.heatmaps import Applied, Lent, Maps, borrowed, finite, lending
 from heatlift.run.plan import AuditConfig
 from heatlift.run.rows import (
@@ -75,8 +76,9 @@ class ShardAudit:
         for batch in batches(items, self.classifier.framing, self.portions.size):
             failed = list(batch.failed)
             for portion, done in self.portions(batch, audited):
-                if isinstance(done, TooLarge):
-                    failed.append((portion.items[0], TOO_LARGE))
+                if isinstance(done, (TooLarge, NetworkFailed)):
+                    reason = TOO_LARGE if isinstance(done, TooLarge) else str(done)
+                    failed.append((portion.items[0], reason))
                     continue
                 found, previous = done
                 _append(tables, found)
@@ -170,7 +172,8 @@ class ShardAudit:
                 try:
                     found = self._lender(batch.images, self._target(batch))[self.requests[0].name]
                 except (RuntimeError, MemoryError) as error:
-                    if not out_of_memory(error):
+                    if not isinstance(error, NetworkFailed) and not out_of_memory(error):
+                        let_through(error)
                         raise
                     continue
                 return lending(item, Maps.explained(self.requests[0].name, found, inputs))

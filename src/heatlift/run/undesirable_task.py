@@ -21,11 +21,12 @@ from heatlift.masked import UNDESIRABLE, Undesirable
 from heatlift.optimise import Observer
 from heatlift.perturbation import perturbed, reference_images
 from heatlift.portions import Portions
-from heatlift.run.evolutions import Evolutions, Recorder
+from heatlift.run.evolutions import Evolutions
 from heatlift.run.networks import Networks
 from heatlift.run.optimising_shard import Chosen
 from heatlift.run.originals import original_path, perturbed_path, reference_path, write_picture
 from heatlift.run.plan import FactorName, UndesirableConfig
+from heatlift.run.recorder import Recorder
 from heatlift.run.rows import NOT_FINITE, Rows
 from heatlift.run.said import Said
 from heatlift.score import class_probability, log_remainder, relative_improvement

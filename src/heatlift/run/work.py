@@ -26,8 +26,8 @@ class Work(Protocol):
         """The rows of an image that could not be done."""
 
 
-Job: TypeAlias = Callable[[], Work]
-"""Loads what the work needs. It can be pickled, for another process or machine."""
+Job: TypeAlias = Callable[[Path], Work]
+"""Loads what the work needs, given the run's folder. It can be pickled, for another process or machine."""
 
 Shards: TypeAlias = Mapping[int, Sequence[Item]]
 """Images by the shard's number."""

@@ -46,7 +46,7 @@ def read_part(run: Path, table: str, part: int, columns: Sequence[str] | None = 
         buffer = pa.py_buffer(confined(run, path, LARGEST).read_bytes())
         there = set(pq.read_schema(buffer).names)
         words = [field.name for field in schema if _wordy(field.type) and field.name in there]
-        with pq.ParquetFile(buffer, read_dictionary=words) as file:
+        with pq.ParquetFile(buffer, read_dictionary=words, page_checksum_verification=True) as file:
             rows = file.metadata.num_rows
             if not rows:
                 return schema.empty_table()
