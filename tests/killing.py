@@ -192,6 +192,11 @@ def fill(file: Path) -> None:
             filler.write(b"0" * 4096)
 
 
+def at_work(dask_worker: Any) -> int:
+    """How many tasks a worker is doing, also of runs that have ended."""
+    return len(dask_worker.state.executing) + len(dask_worker.state.long_running)
+
+
 def members(session: int) -> list[int]:
     """The processes of a session that are alive."""
     found = []
