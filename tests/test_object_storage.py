@@ -235,7 +235,7 @@ def test_workers_of_a_cluster_bring_what_they_make(data: Path, tmp_path: Path) -
 
 def test_killed_it_goes_on_at_once(data: Path, tmp_path: Path) -> None:
     there, here = f"{BUCKET}/runs/killed", tmp_path / "lift"
-    arguments = ["lift", f"{BUCKET}/data", "--model", "networks:small", "--max-steps", "150"]
+    arguments = ["lift", f"{BUCKET}/data", "--model", "networks:small", "--max-steps", "60"]
     arguments += ["--target-co", "1000", "--include", "all", "--shard-size", "2"]
     assert commanded(*arguments, "--out", here) == 0
     program = "from heatlift.cli import main; main()"
