@@ -22,7 +22,8 @@ import heatlift as hl
 from heatlift.cli import run as command_line
 from heatlift.errors import DeviceFailed
 from heatlift.run import audit as audits
-from heatlift.run.dask_engine import LIVES, DaskEngine, _result
+from heatlift.run import dask_engine
+from heatlift.run.dask_engine import LIVES, PATIENCE, DaskEngine, _result
 from heatlift.run.dask_worker import FATAL
 from heatlift.run.evolutions import Evolutions
 from heatlift.run.lift import lift_configured, prepare_lift, run_lift
@@ -45,7 +46,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """Two workers, as somebody else may have started them: a shard's worker may end once less often."""
-    settings = {"distributed.scheduler.allowed-failures": LIVES - 2}
+    settings = {
+        "distributed.scheduler.allowed-failures": LIVES - 2,
+        "distributed.deploy.lost-worker-timeout": f"{PATIENCE}s",
+    }
     with pytest.MonkeyPatch.context() as patch, dask.config.set(settings):
         patch.setenv("PYTHONPATH", str(Path(__file__).parent))
         with LocalCluster(
@@ -224,9 +228,21 @@ def test_clusters_that_can_t_be_had_are_one_line(
 def test_the_command_starts_workers_of_its_own(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """They are begun again where an image ends one, however long that takes."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
-    command = ["audit", str(data), "--model", "networks:small", "--methods", "saliency", "--out"]
-    assert command_line([*command, str(tmp_path / "run"), "--engine", "dask", "--workers", "1"]) == 0
+    monkeypatch.setattr(dask_engine, "LIVES", 1)
+    folder = shutil.copytree(data, tmp_path / "data")
+    Image.new("RGB", (40, 40), "white").save(folder / "bee" / "white.png")
+    command = ["audit", str(folder), "--model", "networks:dies_of_white_images", "--methods", "saliency"]
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "0.2s"}):
+        own = ["--out", str(tmp_path / "run"), "--engine", "dask", "--workers", "1", "--shard-size", "1"]
+        assert command_line([*command, *own]) == 0
     said = capsys.readouterr()
-    assert "workers: 1; images by worker: 0 13" in said.out
+    assert "workers: 1; images by worker: 0 14" in said.out
     assert "Traceback" not in said.err
+    failed = [
+        row["image"]
+        for row in read_table(tmp_path / "run", "predictions").to_pylist()
+        if row["status"] != "ok"
+    ]
+    assert failed == ["bee/torn.png", "bee/white.png"]

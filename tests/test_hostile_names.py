@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import time
 from itertools import islice
 from pathlib import Path
 
@@ -129,7 +128,6 @@ def test_very_many_files_in_one_folder(tmp_path: Path) -> None:
     picture(1).save(first)
     for number in range(1, 5_000):
         os.link(first, data / "one" / f"{number:06d}.png")
-    start = time.perf_counter()
     command = [
         "audit",
         str(data),
@@ -144,7 +142,6 @@ def test_very_many_files_in_one_folder(tmp_path: Path) -> None:
         run([*command, "--classes", str(_classes(tmp_path)), *"--methods saliency --controls none".split()])
         == 0
     )
-    assert time.perf_counter() - start < 60
     assert len(read_table(tmp_path / "run", "predictions")) == 3
     found = find_images(data, 3, ["one", "two", "three"])
     assert [item.name for item in islice(found.items, 2)] == ["one/000000.png", "one/000001.png"]

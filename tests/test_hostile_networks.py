@@ -108,17 +108,22 @@ REFUSED = {
 }
 
 
+def refusal(command: str, data: Path, network: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line that a command ends with before it begins anything."""
+    assert started(command, data, network, folder / "run") == 2
+    line = capsys.readouterr().err
+    assert line.startswith("heatlift: ")
+    assert line.count("\n") == 1
+    assert not (folder / "run").exists()
+    return line
+
+
 @pytest.mark.parametrize("network", REFUSED)
 def test_what_is_no_classifier_is_said_before_anything_begins(
     network: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for command in COMMANDS:
-        assert started(command, data, network, tmp_path / "run") == 2
-        line = capsys.readouterr().err
-        assert line.startswith("heatlift: ")
-        assert REFUSED[network] in line
-        assert line.count("\n") == 1
-        assert not (tmp_path / "run").exists()
+        assert REFUSED[network] in refusal(command, data, network, tmp_path, capsys)
 
 
 NO_GRADIENT = {
@@ -134,12 +139,9 @@ def test_where_there_is_no_gradient_nothing_is_optimised(
     network: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for command in COMMANDS:
-        assert started(command, data, network, tmp_path / "run") == 2
-        line = capsys.readouterr().err
+        line = refusal(command, data, network, tmp_path, capsys)
         assert NO_GRADIENT[network] in line
         assert ("none of the methods applies" if command == "audit" else "nothing can be optimised") in line
-        assert line.count("\n") == 1
-        assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from heatlift.viewer.server import Server
 from heatlift.wording import clean
 from lift_runs import InventedLift, write_lift_run
 from pages import EVIL
 from viewer_pages import address_of, counted, names, panel, pixels, until, visiting
 from viewer_runs import lift_run, one_of_each
-from viewers import Served, edit_record, put, rows_of, served, split
+from viewers import Served, another, edit_record, put, rows_of, served, split
 
 NAME = "owl/0.png"
 NO_IMAGE = re.compile("no such image|nothing|not found", re.IGNORECASE)
@@ -159,18 +156,6 @@ def test_a_run_that_is_being_written_is_followed(browser: Any, tmp_path: Path) -
         assert sum("/api/runs" in url for url in visit.asked) == asked, "it still looks"
 
 
-@contextmanager
-def _listening_again(folder: Path, port: int) -> Iterator[None]:
-    server = Server.open([folder], "127.0.0.1", port)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        yield
-    finally:
-        server.stop()
-        thread.join()
-
-
 def test_a_viewer_that_was_stopped_says_so_and_comes_back(browser: Any, runs: list[Path]) -> None:
     wrong = sum(row["predicted_before"] not in (None, row["label"]) for row in rows_of(runs[0], "lift"))
     with ExitStack() as stack:
@@ -183,7 +168,7 @@ def test_a_viewer_that_was_stopped_says_so_and_comes_back(browser: Any, runs: li
         notice = visit.page.get_by_role("alert")
         notice.filter(has_text=GONE).wait_for()
         assert "heatlift view" in notice.inner_text()
-        stack.enter_context(_listening_again(runs[0], viewer.port))
+        stack.enter_context(another(runs[0], viewer.port))
         notice.wait_for(state="hidden")
         counted(visit.page, wrong)
         visit.forgive()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -12,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from heatlift.viewer.server import Server
 from viewer_pages import Visit, address_of, counted, until, visiting
 from viewer_runs import audit_run, lift_run
-from viewers import Rows, edit_record, put, rows_of, served, split
+from viewers import Rows, another, edit_record, put, rows_of, served, split
 
 GONE = "The viewer was stopped"
 Put = Callable[[int], None]
@@ -30,19 +28,6 @@ def growing(browser: Any, folder: Path, tab: str = "images", **changes: Any) -> 
     with served(folder) as viewer, visiting(browser, viewer, address_of(0, tab=tab), quick=True) as visit:
         counted(visit.page, 20)
         yield visit, lambda number: put(folder, number, parts[number])
-
-
-@contextmanager
-def another(folder: Path, port: int) -> Iterator[None]:
-    """Another viewer where one was."""
-    server = Server.open([folder], "127.0.0.1", port)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        yield
-    finally:
-        server.stop()
-        thread.join()
 
 
 @pytest.mark.parametrize("noticed", [True, False])

@@ -195,5 +195,18 @@ def part_file(folder: Path, table: str, part: int = 0) -> Path:
     return part_path(folder, table, part)
 
 
+@contextmanager
+def another(folder: Path, port: int) -> Iterator[None]:
+    """Another viewer where one was."""
+    server = Server.open([folder], "127.0.0.1", port)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.stop()
+        thread.join()
+
+
 def _refuse(constant: str) -> float:
     raise AssertionError(f"{constant} is no JSON")

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from heatlift.errors import HeatliftError, NetworkFailed, first_line, let_through, out_of_memory
 from heatlift.feature_maps import FeatureMap, feature_maps
 from heatlift.imports import raised
+from heatlift.outputs import ends_with_sigmoid, logits_in, tensor_in
 from heatlift.precision import Precision, last_layer, reduced, resolved
 from heatlift.score import looks_like_probabilities
 from heatlift.types import Framing, Space
@@ -261,10 +262,10 @@ class Classifier:
                 f"{self.name} does not run on images (n, 3, {height}, {width}): {first_line(error)} "
                 "(another --size?)"
             ) from error
-        output = _tensor(returned, self.name)
+        output = tensor_in(returned, self.name)
         self.single_output = output.shape[:1] == (len(images),) and output.numel() == len(images)
         logits = self._logits(output, len(images))
-        if looks_like_probabilities(logits) or _ends_with_sigmoid(output):
+        if looks_like_probabilities(logits) or ends_with_sigmoid(output):
             raise HeatliftError(
                 f"{self.name} returns probabilities, not raw logits: remove its final softmax or sigmoid, "
                 "every score here is defined on logits"
@@ -293,39 +294,4 @@ class Classifier:
 
     def _logits(self, output: Any, n: int) -> Tensor:
         """Logits (n, C) of n images from whatever the network returned."""
-        found = _tensor(output, self.name)
-        if self.single_output and found.numel() == n:
-            z = found.reshape(n)
-            return torch.stack([torch.zeros_like(z), z], dim=1)
-        # A network that squeezes its output gives one image's logits without the first dimension.
-        found = found.unsqueeze(0) if n == 1 and found.ndim == 1 else found
-        # How many classes there are the first pass says.
-        known = self.num_classes or found.shape[-1:].numel()
-        if self.single_output or found.ndim != 2 or len(found) != n or found.shape[1] != known or not known:
-            classes = 1 if self.single_output else self.num_classes or "classes"
-            raise NetworkFailed(
-                f"{self.name} returned shape {tuple(found.shape)} for {n} images: expected (n, {classes})"
-            )
-        return found
-
-
-def _tensor(output: Any, name: str) -> Tensor:
-    """The tensor in whatever a network returned: itself, or its ``logits``."""
-    if isinstance(output, dict):
-        output = output.get("logits")
-    elif not isinstance(output, Tensor):
-        output = getattr(output, "logits", output)
-    if not isinstance(output, Tensor):
-        raise NetworkFailed(f"{name} returned {type(output).__name__}: expected logits of shape (n, classes)")
-    if not output.is_floating_point() or output.is_meta or output.layout is not torch.strided:
-        kind = f"{output.dtype} on {output.device}, {output.layout}"
-        raise NetworkFailed(f"{name} returned a tensor of {kind}: expected floating-point logits")
-    return output
-
-
-def _ends_with_sigmoid(output: Tensor) -> bool:
-    """Whether a sigmoid is the last thing that happened to an output, reshaping aside."""
-    node = output.grad_fn
-    while node is not None and node.name().startswith(("View", "Squeeze", "Reshape", "UnsafeView", "Select")):
-        node = node.next_functions[0][0]
-    return node is not None and node.name().startswith("Sigmoid")
+        return logits_in(output, n, self.name, self.single_output, self.num_classes)

@@ -146,7 +146,7 @@ def _plain(manifest: Path, above: int, name: str, column: pa.Array) -> pa.Array:
         row = pc.index(pc.greater(lengths, LONGEST), True).as_py()
         if row >= 0:
             _check_length(manifest, f"row {above + row + 1}", name, lengths[row].as_py())
-    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    return column.dictionary_decode() if encoded else column
 
 
 def _check_length(manifest: Path, where: str, name: str, length: int) -> None:

@@ -27,17 +27,15 @@ MARKS = ("ETag", "etag", "md5Hash", "crc32c", "checksum", "mtime", "created", "L
 """What storages tell of a file that changes with its content, the surest first."""
 
 
-def is_url(place: object) -> bool:
-    """Whether something is an address in object storage rather than a path of this machine."""
-    return SCHEME.match(str(place)) is not None
-
-
 def local_or_url(place: str | Path) -> str | Path:
     """The path that is meant, ``file://`` taken off; or the address, without a slash at its end."""
     text = str(place)
     if text.lower().startswith("file://"):
         return Path(unquote(text[len("file://") :]))
-    return (text.rstrip("/") if SCHEME.sub("", text).strip("/") else text) if is_url(text) else Path(place)
+    scheme = SCHEME.match(text)
+    if scheme is None:
+        return Path(place)
+    return text.rstrip("/") if text[scheme.end() :].strip("/") else text
 
 
 def whole_address(place: str | Path) -> str:
@@ -62,11 +60,6 @@ class StoredFile:
 
     def __str__(self) -> str:
         return self.url
-
-    @property
-    def name(self) -> str:
-        """The last part of its address."""
-        return self.url.rpartition("/")[2]
 
     def read(self) -> bytes:
         """All of it.

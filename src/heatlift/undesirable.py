@@ -4,41 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from heatlift.classifier import Classifier
 from heatlift.errors import HeatliftError
 from heatlift.evolution import Film
 from heatlift.lift import Subjects, logits_of
+from heatlift.mask_problem import MaskProblem, Mean, at_size_of, key_before
 from heatlift.masked import Undesirable, measured
-from heatlift.optimise import Given, Observer, Optimiser, Parameters, Problem, Progress
-from heatlift.perturbation import Reference, ReferenceName, perturbed, reference_images
+from heatlift.optimise import Observer, Optimiser, Progress
+from heatlift.perturbation import Reference, ReferenceName, reference_images
 from heatlift.portions import Portions
 from heatlift.precision import Precision
 from heatlift.regularise import (
     Reduction,
     Variation,
-    centred,
-    non_target_factor,
-    sparsity,
-    target_factor,
-    total_variation,
 )
-from heatlift.score import class_probability, log_remainder
-from heatlift.streams import digest, image_seed
 from heatlift.types import Target
-from heatlift.views import drawn_views, viewed
+from heatlift.views import drawn_views
 
 Factor: TypeAlias = Literal["target", "non_target"]
 Game: TypeAlias = Literal["improve", "delete", "preserve"]
-
-OPEN = 2.0
-"""What a sigmoid mask starts from: 0.88 of the image."""
 
 
 @dataclass(frozen=True)
@@ -272,10 +261,10 @@ class UndesirablePixels:
     ) -> list[Undesirable]:
         """Some trials as one batch of problems; the film is of the first of them."""
         x, n, portions = subjects.images, len(subjects.images), subjects.portions
-        runs, decode = len(trials) * self.restarts, partial(self._decode, x.shape[2:])
+        runs, problem = len(trials) * self.restarts, MaskProblem(self, x, reference)
         purposes = [str(trials[0] * self.restarts + run) for run in range(runs)]
         optimiser = Optimiser(
-            Problem(decode, partial(self._show, x, reference), self._loss, self._project),
+            problem.of_optimiser(),
             [one.in_precision(self.precision) for one in networks],
             self.steps,
             self.lr,
@@ -290,7 +279,7 @@ class UndesirablePixels:
             # Of the networks as the optimiser has them, whose rounding is its own.
             for i, network in enumerate(optimiser.classifiers):
                 inputs = network.resized(x.to(network.device)) if i else x
-                given[_before(i)] = logits_of(network, inputs, portions).to(x.device).repeat(runs, 1)
+                given[key_before(i)] = logits_of(network, inputs, portions).to(x.device).repeat(runs, 1)
         if self.views:
             size = (self.steps + 1, self.views)
             given["views"] = torch.cat(
@@ -299,8 +288,8 @@ class UndesirablePixels:
                     for p in purposes
                 ]
             )
-        start = torch.cat([self._start(x, purpose) for purpose in purposes])
-        mean = _Mean(self.steps - round(self.steps * self.averaged) + 1) if self.averaged else None
+        start = torch.cat([problem.start(purpose) for purpose in purposes])
+        mean = Mean(self.steps - round(self.steps * self.averaged) + 1) if self.averaged else None
 
         def seen(step: int, rows: Tensor, decoded: Tensor, logits: Tensor) -> None:
             if mean is not None:
@@ -309,81 +298,16 @@ class UndesirablePixels:
                 observe(step, rows[rows < n], decoded[rows < n], logits[rows < n])
 
         found = optimiser((start,), given, seen, progress)
-        coarse = decode(found.parameters, given)
+        coarse = problem.decode(found.parameters, given)
         shape = (len(trials), self.restarts, n)
         if mean is not None:
             coarse = mean.over(coarse)
-        masks = self._at_size_of(x, coarse.unflatten(0, shape).mean(dim=1).flatten(0, 1)).split(n)
+        masks = at_size_of(x, coarse.unflatten(0, shape).mean(dim=1).flatten(0, 1)).split(n)
         history = found.history.unflatten(0, shape).mean(dim=1)
         return [
             measured(subjects, reference, masks[t], history[t], film if not t else None)
             for t in range(len(trials))
         ]
-
-    def _start(self, images: Tensor, purpose: str) -> Tensor:
-        """Parameters, (n, 1, resolution, resolution)."""
-        shape = (len(images), 1, self.resolution, self.resolution)
-        if self.init == "ones":
-            return images.new_zeros(shape) if self.bounds == "sigmoid" else images.new_ones(shape)
-        drawn = []
-        for image in images:
-            stream = torch.Generator().manual_seed(image_seed(self.seed, digest(image), f"mask/{purpose}"))
-            drawn.append(torch.rand(shape[1:], generator=stream))
-        start = torch.stack(drawn).to(images)
-        return 2 * start - 1 if self.bounds == "sigmoid" else start
-
-    def _decode(self, size: Sequence[int], parameters: Parameters, given: Given) -> Tensor:
-        (w,) = parameters
-        if self.bounds == "clamp":
-            return w
-        fine = F.interpolate(w, size=tuple(size), mode="bicubic", align_corners=False)
-        return torch.sigmoid(fine + OPEN)
-
-    @staticmethod
-    def _at_size_of(images: Tensor, masks: Tensor) -> Tensor:
-        """M', (n, 1, h, w)."""
-        if masks.shape[2:] == images.shape[2:]:
-            return masks
-        return F.interpolate(masks, size=images.shape[2:], mode="bilinear", align_corners=False)
-
-    def _show(self, x: Tensor, reference: Tensor, masks: Tensor, given: Given, step: int) -> Tensor:
-        x, reference = x[given["image"]], reference[given["image"]]
-        shown = perturbed(x, self._at_size_of(x, masks), reference)
-        if not self.views:
-            return shown
-        return torch.cat([viewed(shown, view, self.shift) for view in given["views"][:, step].unbind(1)])
-
-    def _loss(self, logits: Sequence[Tensor], masks: Tensor, given: Given) -> tuple[Tensor, Tensor]:
-        target = given["target"]
-        losses = []
-        for i, each in enumerate(logits):
-            before = given[_before(i)].to(each) if self.factor is not None else each
-            losses += [self._of_view(before, after, target) for after in each.split(len(target))]
-        kept_little = self.game == "preserve"
-        little = sparsity(1 - masks if kept_little else masks, self.reduction)
-        smooth = total_variation(masks, self.tv, self.beta, self.reduction)
-        loss = torch.stack(losses).mean(dim=0) + self.tv_weight * smooth + self.l1_weight * little
-        return loss, class_probability(logits[0][: len(target)], target)
-
-    def _of_view(self, before: Tensor, after: Tensor, target: Tensor) -> Tensor:
-        """The loss without the mask's own part, (n,)."""
-        if self.loss == "probability":
-            probability = class_probability(after, target)
-            loss = probability if self.game == "delete" else -probability
-        elif self.game == "delete":
-            loss = -log_remainder(after, target)
-        else:
-            loss = F.cross_entropy(after, target, reduction="none")
-        if self.factor is None:
-            return loss
-        factor = target_factor if self.factor == "target" else non_target_factor
-        if self.centred:
-            before, after = centred(before), centred(after)
-        return loss + self.gamma * factor(before, after, target)
-
-    def _project(self, parameters: Parameters) -> None:
-        if self.bounds == "clamp":
-            parameters[0].clamp_(0, 1)
 
 
 STABLE: dict[str, Any] = {
@@ -412,33 +336,3 @@ def _taken(film: Film) -> Observer:
         film(step, rows, 1 - decoded, logits)
 
     return observe
-
-
-def _before(network: int) -> str:
-    """Under which name a network's logits of the images are given."""
-    return f"before {network}"
-
-
-@dataclass
-class _Mean:
-    """The mean of masks over the steps from some step on."""
-
-    first: int
-    total: Tensor | None = None
-    count: Tensor | None = None
-
-    def add(self, step: int, rows: Tensor, decoded: Tensor, n: int) -> None:
-        if step < self.first:
-            return
-        if self.total is None or self.count is None:
-            self.total = decoded.new_zeros((n, *decoded.shape[1:]))
-            self.count = decoded.new_zeros((n, 1, 1, 1))
-        # An image may have ended before the others.
-        self.total[rows] += decoded
-        self.count[rows] += 1
-
-    def over(self, last: Tensor) -> Tensor:
-        """The means; the last masks where there are none."""
-        if self.total is None or self.count is None:
-            return last
-        return torch.where(self.count > 0, self.total / self.count.clamp(min=1), last)

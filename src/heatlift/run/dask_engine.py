@@ -1,9 +1,10 @@
 """The Dask engine: shards as tasks of a cluster, which every worker writes itself.
 
 Workers share the run's folder and DATA with the process that hands out, or both are in object storage. A
-shard whose worker ended three times (killed by the system, out of memory, a crash in native code) is cut in
-half until the images at fault are found; they become failed rows, and the others are done without them.
-Where only the shard as a whole ends its worker, the run ends with a line that says so.
+shard whose worker ended three times (killed by the system, out of memory, a crash in native code) is put
+aside until all others are done. Then, with nothing beside it that could be at fault in its place, it is cut
+in half until the images are found that end a worker; they become failed rows, and the others are done
+without them. Where only the shard as a whole ends its worker, the run ends with a line that says so.
 """
 
 from __future__ import annotations
@@ -97,16 +98,26 @@ class _Handing:
         self._options |= {"resources": {RESOURCE: 1}} if needs_gpu else {}
 
     def __call__(self, shards: Shards, finished: Callable[[int], None]) -> None:
+        from distributed import KilledWorker
+
+        def done(worker: str, number: int) -> None:
+            self._done_by[worker] += len(shards[number])
+            finished(len(shards[number]))
+
         self._left = iter(shards.items())
+        suspects: list[int] = []
         self._top_up()
         while self._waiting:
             for future in self._done(self._waiting):
                 number = self._waiting.pop(future)
-                worker = self._worker(future, number, shards[number])
+                try:
+                    done(_result(future, number), number)
+                except KilledWorker:
+                    suspects.append(number)
                 future.release()
-                self._done_by[worker] += len(shards[number])
-                finished(len(shards[number]))
             self._top_up()
+        for number in suspects:
+            done(self._without_culprits(number, shards[number]), number)
 
     def _top_up(self) -> None:
         """Hand out as much as the workers that are there now have to do with."""
@@ -115,15 +126,6 @@ class _Handing:
         for number, items in islice(self._left, max(0, room)):
             future = self._submitted(do_shard, number, list(items), seen(items))
             self._waiting[future] = number
-
-    def _worker(self, future: Any, number: int, items: Sequence[Item]) -> str:
-        """Who has done a shard, once it is done in one way or another."""
-        from distributed import KilledWorker
-
-        try:
-            return str(_result(future, number))
-        except KilledWorker:
-            return self._without_culprits(number, items)
 
     def _done(self, futures: Collection[Any]) -> Collection[Any]:
         """Those that are done, at least one; until then workers that come get shards.
@@ -174,20 +176,19 @@ class _Handing:
             ) from error
 
     def _culprits(self, number: int, items: Sequence[Item]) -> list[Item]:
-        """Those of some images, known to end a worker together, that do so alone."""
+        """Those of some images that end a worker alone."""
         from distributed import KilledWorker
 
-        if len(items) == 1:
-            return list(items)
-        middle, found = len(items) // 2, []
-        for half in (items[:middle], items[middle:]):
-            future = self._submitted(try_images, list(half))
-            self._done([future])
-            try:
-                _result(future, number)
-            except KilledWorker:
-                found += self._culprits(number, half)
-        return found
+        future = self._submitted(try_images, list(items))
+        self._done([future])
+        try:
+            _result(future, number)
+        except KilledWorker:
+            if len(items) == 1:
+                return list(items)
+            middle = len(items) // 2
+            return self._culprits(number, items[:middle]) + self._culprits(number, items[middle:])
+        return []
 
 
 def _result(future: Any, number: int) -> Any:
@@ -223,6 +224,9 @@ def _client(scheduler: str | None, workers: int | None) -> Iterator[Any]:
         # A worker that computes does not answer in time, which says nothing.
         "distributed.comm.timeouts.connect": "60s",
         "distributed.comm.timeouts.tcp": "300s",
+        # A worker that was ended is begun again, which takes a while on a busy machine: without this, the
+        # machine's own cluster gives it up for good before it is back.
+        "distributed.deploy.lost-worker-timeout": f"{PATIENCE}s",
     }
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(settings))
@@ -242,7 +246,7 @@ def _client(scheduler: str | None, workers: int | None) -> Iterator[Any]:
                 client = Client(scheduler, timeout="30s")
             stack.enter_context(client)
             if not client.scheduler_info(n_workers=-1)["workers"]:
-                client.wait_for_workers(1, timeout=60)
+                client.wait_for_workers(1, timeout=PATIENCE)
         except (OSError, ValueError, TimeoutError) as error:
             where = scheduler or "this machine"
             raise HeatliftError(f"no Dask cluster at {where}: {first_line(error)}") from error

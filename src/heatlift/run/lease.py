@@ -24,8 +24,8 @@ RENEWED, OVER = 20, 120
 SETTLED = 2
 """Seconds in which whoever takes over a lease has written his own: the last one has it."""
 
-UNKNOWN = (TypeError, ValueError, NotImplementedError)
-"""What file systems raise that can't write only where there is nothing."""
+UNABLE = (TypeError, ValueError, NotImplementedError)
+"""What fsspec's file systems raise that can't write only where there is nothing."""
 
 _MINE: set[str] = set()
 """Tokens of the leases that this process has."""
@@ -92,7 +92,7 @@ class Lease:
             self._write(mode="create")
         except FileExistsError:
             raise _busy(self._url, _read(self._url)) from None
-        except UNKNOWN:
+        except UNABLE:
             return False
         return True
 
@@ -100,7 +100,7 @@ class Lease:
         content = {"token": self._token, "holder": f"process {os.getpid()} on {socket.gethostname()}"}
         files, path = opened(f"{self._url}/{NAME}")
         try:
-            with speaking("write to", self._url, *((FileExistsError, *UNKNOWN) if how else ())):
+            with speaking("write to", self._url, *((FileExistsError, *UNABLE) if how else ())):
                 files.pipe_file(path, json.dumps(content | _process(os.getpid())).encode(), **how)
         except FileNotFoundError as error:
             raise HeatliftError(f"can't write to {self._url}: no such bucket") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -66,11 +66,20 @@ def placed(out: str | Path, engine: Engine) -> Iterator[Place]:
             elsewhere(folder, shards, work, job, kept)
             mirror.pull()  # what they have done
 
-        try:
-            mirror.pull()
-            yield Place(mirror.folder, stored, run)
+        def leave() -> None:
             held.check()
             mirror.push()
+
+        try:
+            mirror.pull()
+            try:
+                yield Place(mirror.folder, stored, run)
+            except BaseException:
+                # What is finished is kept however it ends; if that fails, too, the first error is said.
+                with suppress(HeatliftError, FileNotFoundError):
+                    leave()
+                raise
+            leave()
         except HeatliftError as error:
             raise HeatliftError(str(error).replace(str(mirror.folder), run)) from error
 
