@@ -194,3 +194,18 @@ class _Deadly(_Small):
 def dies_of_four_white_images() -> Classifier:
     """The same where four of them are in a batch, as memory runs out by a shard and not by any image."""
     return Classifier(_Deadly(4), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), size=32)
+
+
+def learner() -> Classifier:
+    """Three classes to be learnt: batch norms and dropout, which behave otherwise in training."""
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3, stride=2),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Dropout(0.2),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(32, 3),
+    )
+    return Classifier(network, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), size=32, name="learner")

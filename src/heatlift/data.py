@@ -121,6 +121,24 @@ def find_images(data: str | Path, num_classes: int, classes: Sequence[str] | Non
     raise HeatliftError(f"{data} is neither a folder nor a .csv or .parquet manifest with path,label")
 
 
+def class_folders(data: str | Path) -> list[str]:
+    """The names of the class folders of DATA that have images, sorted.
+
+    Raises:
+        HeatliftError: it is no folder, or has no such folders.
+    """
+    root = Path(os.path.abspath(data))
+    if not root.is_dir():
+        problem = "is no folder" if root.exists() else "does not exist"
+        raise HeatliftError(
+            f"{data} {problem}: give a folder of class folders, or a manifest with --classes FILE"
+        )
+    names = [folder.name for folder in _listing(root)[0] if next(_images_below(folder, root), None)]
+    if not names:
+        raise HeatliftError(f"{data} has no class folders: put the images of each class into one of its own")
+    return names
+
+
 def first_images(path: str | Path, number: int) -> list[Item]:
     """An image file by itself, or the first images anywhere below a folder, without labels.
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from heatlift.classifier import Classifier
+from heatlift.described_weights import description_in
 from heatlift.errors import HeatliftError, first_line
 from heatlift.imports import imported, raised
 from heatlift.precision import Precision
@@ -45,7 +46,8 @@ def load(
             ``hf:ID`` or ``hf:FOLDER`` of Hugging Face's transformers, or ``package.module:function`` of
             your own that returns an ``nn.Module`` or a ``Classifier``.
         weights: ``default`` (the published ones; for your own function: what it returns), ``random``,
-            or a ``.safetensors``, ``.pt`` or ``.pth`` file. Nothing is ever unpickled.
+            or a ``.safetensors``, ``.pt`` or ``.pth`` file. Nothing is ever unpickled. A file that
+            ``heatlift finetune`` wrote says the classes and the preprocessing itself.
         num_classes: the number of outputs, where it is not the published network's.
         classes: names, one per output.
         mean, std: override the configuration.
@@ -59,13 +61,22 @@ def load(
     Raises:
         HeatliftError: an unknown name, weights that are missing, do not fit or can't be had, or a network
             that is no classifier.
+
+    Example:
+        >>> import torch
+        >>> clf = load("torchvision:squeezenet1_1", weights="random", classes=["cat", "dog"], size=64)
+        >>> clf(torch.rand(3, 3, 64, 64)).shape
+        torch.Size([3, 2])
     """
     kind, _, name = spec.partition(":")
     if not 0 <= seed < 2**63:
         raise HeatliftError(f"--seed {seed}: give a number from 0 to 2**63 - 1")
     if num_classes is not None and num_classes < 1:
         raise HeatliftError(f"{num_classes} classes: a classifier needs at least 1 output")
-    if classes is not None and num_classes is None and kind in ("torchvision", "timm", "hf"):
+    said = description_in(Path(weights)) if str(weights) not in ("default", "random") else None
+    if said is not None and classes is None and num_classes in (None, len(said.classes)):
+        classes = said.classes
+    if classes is not None and num_classes is None and (kind in ("torchvision", "timm", "hf") or said):
         num_classes = len(classes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -77,6 +88,8 @@ def load(
             raise HeatliftError(f"unknown model '{spec}': give {KINDS}")
     if str(weights) not in ("default", "random") and not found.loaded:
         load_weights(found.network, Path(weights))
+    if said is not None:
+        found = replace(found, mean=said.mean, std=said.std, framing=said.framing)
     classifier = Classifier(
         found.network,
         mean=found.mean if mean is None else mean,

@@ -133,7 +133,7 @@ _REASONS = {
 """What to say of a setting where pydantic's own words would not help."""
 
 
-Config = TypeVar("Config", bound=RunConfig)
+Config = TypeVar("Config", bound=BaseModel)
 
 
 def validated(kind: type[Config], settings: Mapping[str, Any]) -> Config:
