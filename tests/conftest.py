@@ -1,17 +1,37 @@
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
-import torch
 
-# One thread for each of several processes: torch's threads wait for one another by spinning, which starves
-# those of a neighbour.
-torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
+if TYPE_CHECKING:
+    import torch
+
+# Modules and tests, some 800,000 objects, stay until the end: to go through them for garbage, while they are
+# made and at every full collection after that, takes half a second each time.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """In each process that runs tests, and not in one that only hands them out."""
+    import torch
+
+    # One thread for each of several processes: torch's threads wait for one another by spinning, which
+    # starves those of a neighbour.
+    torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    """Libraries that count what is left at the end would else complain."""
+    gc.unfreeze()
 
 
 @pytest.fixture
@@ -59,4 +79,6 @@ def viewer(runs: list[Path]) -> Iterator[Any]:
 
 @pytest.fixture
 def generator() -> torch.Generator:
+    import torch
+
     return torch.Generator().manual_seed(7)

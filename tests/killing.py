@@ -83,7 +83,7 @@ class Template:
     ) -> None:
         for stream in (self._process.stdin, self._process.stdout):
             cast("IO[str]", stream).close()
-        self._process.wait(60)
+        self._process.wait(600)
 
     def start(
         self, folder: Path, arguments: Sequence[str], count: Path | None = None, **sabotage: Any

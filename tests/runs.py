@@ -83,7 +83,7 @@ def write_example(run: Path, number: int, methods: tuple[str, ...], **changes: A
         "predicted": 0,
         "confidence": 0.875,
     }
-    np.savez_compressed(path, **(content | changes))
+    np.savez(path, **(content | changes))
     return path
 
 

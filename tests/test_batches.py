@@ -113,11 +113,11 @@ def test_decoding_goes_on_while_the_consumer_works_and_stops_two_batches_ahead(
     monkeypatch.setattr(images, "decode", decode)
     stream = batches(items_of(1000), FRAMING, 4)
     next(stream)
-    assert all(event.wait(10) for event in done[:12])  # while the first four are in the consumer's hands
+    assert all(event.wait(600) for event in done[:12])  # while the first four are in the consumer's hands
     time.sleep(0.05)
     assert sorted(fake_decode) == list(range(12))
     next(stream)
-    assert all(event.wait(10) for event in done[:16])
+    assert all(event.wait(600) for event in done[:16])
     stream.close()
     assert len(fake_decode) == 16
 
@@ -125,7 +125,7 @@ def test_decoding_goes_on_while_the_consumer_works_and_stops_two_batches_ahead(
 @pytest.mark.usefixtures("fake_decode")
 def test_threads_decode_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = images.decode
-    together = threading.Barrier(3, timeout=10)  # broken, and so an error, unless three are inside at once
+    together = threading.Barrier(3, timeout=600)  # broken, and so an error, unless three are inside at once
 
     def decode(path: Path, framing: Framing) -> torch.Tensor:
         together.wait()

@@ -15,7 +15,7 @@ import dask
 import numpy as np
 import pytest
 import torch
-from distributed import Client, LocalCluster
+from distributed import Client
 from PIL import Image
 
 import heatlift as hl
@@ -32,6 +32,7 @@ from heatlift.run.plan import configured
 from heatlift.run.tables import parts, read_part, read_table
 from heatlift.run.undesirable import prepare_undesirable, run_undesirable, undesirable_configured
 from pictures import class_folders
+from workers import cluster_of_two
 
 pytestmark = pytest.mark.slow
 
@@ -50,12 +51,8 @@ def cluster() -> Iterator[Any]:
         "distributed.scheduler.allowed-failures": LIVES - 2,
         "distributed.deploy.lost-worker-timeout": f"{PATIENCE}s",
     }
-    with pytest.MonkeyPatch.context() as patch, dask.config.set(settings):
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
-        with LocalCluster(
-            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
-        ) as started:
-            yield started
+    with cluster_of_two(settings) as started:
+        yield started
 
 
 @pytest.fixture

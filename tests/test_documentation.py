@@ -1,9 +1,10 @@
-"""The documentation is executed: its Python runs, its commands parse, and what it names exists."""
+"""The documentation is executed: its Python and its commands run, and what it names exists."""
 
 from __future__ import annotations
 
 import contextlib
 import doctest
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from typer.main import get_command
 
 import heatlift as hl
@@ -20,7 +22,7 @@ from heatlift.controls import CONTROLS
 from heatlift.data import EXTENSIONS
 from heatlift.registry import METHODS, TJOA_2022
 from heatlift.run.tables import SCHEMAS
-from pictures import class_folders
+from pictures import class_folders, picture
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -51,6 +53,11 @@ def python_lines(text: str) -> str:
 
 def console(text: str) -> list[tuple[str, str]]:
     """The commands of heatlift in a page's console blocks, each with the output shown for it."""
+    return [(command, output) for command, output in shell(text) if command.startswith("heatlift ")]
+
+
+def shell(text: str) -> list[tuple[str, str]]:
+    """All commands in a page's console blocks, each with the output shown for it."""
     found: list[tuple[str, str]] = []
     for block in FENCE.finditer(text):
         if block["language"] in ("console", "sh", "bash", "shell"):
@@ -58,8 +65,7 @@ def console(text: str) -> list[tuple[str, str]]:
             prompted = "$ " in lines
             for entry in re.split(r"^\$ ", lines, flags=re.MULTILINE)[1:] if prompted else lines.splitlines():
                 command, _, output = entry.partition("\n")
-                if command.startswith("heatlift "):
-                    found.append((command, output))
+                found.append((command, output))
     return found
 
 
@@ -88,10 +94,15 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as the tour leaves it: photographs, and the run made by the tour's own command."""
     folder = tmp_path_factory.mktemp("tour")
     class_folders(folder / "photos", each=4, classes=("cat", "dog"))
-    (command,) = (line for line, _ in console(BY_NAME["docs/index.md"]) if "--out runs/first" in line)
     with contextlib.chdir(folder):
-        assert run(shlex.split(command, comments=True)[1:]) == 0
+        assert run(shlex.split(tours_audit())[1:]) == 0
     return folder
+
+
+def tours_audit() -> str:
+    """The command that makes the tour's run."""
+    (command,) = (line for line, _ in console(BY_NAME["docs/tour.md"]) if "--out runs/first" in line)
+    return command
 
 
 @pytest.mark.parametrize("name", with_("python"))
@@ -141,21 +152,133 @@ def test_the_example_in_a_command_s_help_parses(command: str) -> None:
     COMMANDS[command].make_context(command, arguments)
 
 
-def test_commands_that_cost_little_do_what_is_shown(
-    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+NOT_RUN = {
+    r"pip install|make (demo|test|check)": "how all of this came to be here",
+    r"heatlift demo": "takes minutes; tests/test_demo.py has its photographs, the notebooks its network",
+    r"heatlift view": "goes on until it is ended; tests/test_viewer_command.py",
+    r"heatlift finetune|--weights nets/": "tests/test_finetune.py",
+    r"heatlift reproduce": "tests/test_reproduce_page.py",
+    r"heatlift check hf:": "tests/test_hugging_face.py",
+    r"--indicator": "tests/test_indicators.py, with a module of its own",
+    r"s3://": "tests/test_object_storage.py",
+    r"--engine dask|dask (scheduler|worker)|^address=|^export ": "tests/test_dask_engine.py",
+    r"kubectl|cluster\.py": "needs a cluster, as docs/clusters.md says",
+    r"^(#.*|source .*|where=.*|until .*|)$|^srun": "a batch script of the same page",
+}
+"""What is only parsed, and why, or which test runs it."""
+
+STAND_IN = "torchvision:squeezenet1_1"
+
+INSTEAD = (
+    (r"torchvision:\w+ --weights net.safetensors", f"{STAND_IN} --size 64 --weights net.safetensors"),
+    (r"torchvision:densenet121 --weights random", f"{STAND_IN} --size 64 --weights random"),
+    (r"--model demo\b", f"--model {STAND_IN} --weights random --num-classes 2 --size 64"),
+    (r"--verify-on demo-lite2", f"--verify-on {STAND_IN} --verify-weights net.safetensors"),
+    (r"--label tabby", "--label dog --classes classes.txt"),
+    (r" --limit \d+", ""),
+    (r"runs/(resnet34|densenet121) runs/densenet121", "runs/first runs/other"),
+    (r"runs/first --format figures", "runs/other --format figures"),
+)
+"""A small network, and the workplace's files, for those that a page names."""
+
+MANY = ("audit", "lift", "undesirable")
+LESS = {
+    "lift": "--steps 2 --max-steps 2",
+    "undesirable": "--steps 2 --restarts 1",
+    "explain": "--fast",
+}
+
+
+def executed() -> Iterator[tuple[str, str, str]]:
+    """Each command that runs, as a page has it and as it runs, once, with the output shown for it."""
+    met = {tours_audit()}  # made the workplace
+    for text in BY_NAME.values():
+        for line, output in shell(text):
+            if any(re.search(pattern, line) for pattern in NOT_RUN):
+                continue
+            cheap = line.partition("  #")[0].strip()
+            for pattern, instead in INSTEAD:
+                cheap = re.sub(pattern, instead, cheap)
+            # Where it goes makes no difference, but for the ending.
+            kind = re.sub(r"(--out) [\w/-]+", r"\1 ", cheap.replace("photos/", "photos"))
+            if not met & {kind, line}:
+                met.add(kind)
+                few = "" if "--include" in cheap or cheap.split()[1] not in MANY else "--limit 2"
+                yield line, f"{cheap} {LESS.get(cheap.split()[1], '')} {few}", output
+
+
+def test_every_command_runs_or_says_why_not() -> None:
+    every = [line for text in BY_NAME.values() for line, _ in shell(text)]
+    left = [line for line in every if not line.startswith("heatlift ")]
+    assert [line for line in left if not any(re.search(pattern, line) for pattern in NOT_RUN)] == []
+    assert [pattern for pattern in NOT_RUN if not any(re.search(pattern, line) for line in every)] == []
+    elsewhere = {test for why in NOT_RUN.values() for test in re.findall(r"tests/\w+\.py", why)}
+    assert [test for test in elsewhere if not (ROOT / test).exists()] == []
+    assert len(list(executed())) >= 20
+
+
+@pytest.fixture(scope="module")
+def furnished(workplace: Path) -> Path:
+    """With the files that the pages speak of: weights, class names, a photograph, another network's run."""
+    clf = hl.load(STAND_IN, weights="random", num_classes=2, size=64, seed=1)
+    save_file(clf.network.state_dict(), workplace / "net.safetensors")
+    (workplace / "classes.txt").write_text("cat\ndog\n", encoding="utf-8")
+    picture(7, 90).save(workplace / "photo.jpg")
+    with contextlib.chdir(workplace):
+        other = f"audit photos --model {STAND_IN} --size 64 --weights random --seed 1 --num-classes 2"
+        less = "--methods saliency --operations add --controls zero --out runs/other"
+        assert run([*other.split(), *less.split()]) == 0
+    return workplace
+
+
+def test_commands_run_and_do_what_is_shown(
+    furnished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(workplace)
-    shown = 0
-    for line, output in (entry for text in BY_NAME.values() for entry in console(text)):
-        _, command, *arguments = shlex.split(line, comments=True)
-        offline = command == "check" and "--weights random" in line
-        if offline or (command == "report" and Path(arguments[0]).is_dir()):
-            assert run([command, *arguments]) == 0, line
-            said = capsys.readouterr().out
-            if output:
-                shown += 1
-                assert doctest.OutputChecker().check_output(output, said, FLAGS), f"{line}\n{said}"
+    monkeypatch.chdir(furnished)
+    shown, there = 0, set()
+    for line, cheap, output in executed():
+        arguments = shlex.split(cheap)[1:]
+        if "--out" in arguments:
+            place = arguments.index("--out") + 1
+            # Two pages may call two runs by one name.
+            fresh = f"{len(there)}-{Path(arguments[place]).name}"
+            arguments[place] = str(Path("made", fresh))
+            there.add(Path("made", fresh))
+        assert run(arguments) == 0, f"{line}\n{cheap}\n{capsys.readouterr().err}"
+        said = capsys.readouterr().out
+        if output:
+            shown += 1
+            assert doctest.OutputChecker().check_output(output, said, FLAGS), f"{line}\n{said}"
     assert shown
+    assert all(path.exists() for path in there)
+
+
+NOTEBOOKS = sorted(DOCS.glob("notebooks/*.ipynb"))
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_are_kept_without_outputs_and_their_commands_parse(notebook: Path) -> None:
+    cells = [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
+    assert cells
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells)
+    for command in re.findall(r"heatlift ((?:audit|lift|undesirable) .*?)\"", " ".join(sources(cells))):
+        first, *arguments = shlex.split(command)
+        COMMANDS[first].make_context(first, arguments)
+    title = next(iter(json.loads(notebook.read_text())["cells"][0]["source"]))
+    assert title.startswith("# ")
+
+
+def sources(cells: list[dict[str, list[str]]]) -> Iterator[str]:
+    """Each cell's text."""
+    return ("".join(cell["source"]) for cell in cells)
+
+
+def test_the_build_of_the_documentation_runs_the_notebooks() -> None:
+    settings = (DOCS / "conf.py").read_text(encoding="utf-8")
+    assert len(NOTEBOOKS) == 2
+    assert 'nb_execution_mode = "force"' in settings
+    assert "nb_execution_raise_on_error = True" in settings
+    assert all(f"notebooks/{path.stem}\n" in BY_NAME["docs/index.md"] for path in NOTEBOOKS)
 
 
 @pytest.mark.parametrize("name", BY_NAME)

@@ -258,7 +258,7 @@ def test_a_small_file_does_not_unpack_to_all_memory(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=600,
     )
     first, second, kilobytes = done.stdout.splitlines()
     assert "path.parquet, row 1: 'path' has 20000000 bytes" in first

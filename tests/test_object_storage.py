@@ -10,9 +10,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from signal import SIGKILL
 from typing import Any
 
 import fsspec
@@ -35,6 +36,7 @@ from heatlift.run.tables import read_table
 from heatlift.storage import StoredFile, below
 from heatlift.types import Framing
 from pictures import class_folders, picture
+from workers import beginning_at_once
 
 pytestmark = pytest.mark.slow
 
@@ -171,13 +173,6 @@ def test_a_folder_is_put_back_over_an_older_one(tmp_path: Path, s3: Any) -> None
     assert set(below(f"{BUCKET}/put")) == {"figures/more/a.svg"}
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def lifted(data: str | Path, out: str | Path, engine: Any = run_shards) -> None:
     """A lift run of several shards that keeps everything."""
     settings: dict[str, Any] = {"max_steps": 4, "include": "all", "keep_steps": "all", "shard_size": 4}
@@ -236,24 +231,34 @@ def test_workers_of_a_cluster_bring_what_they_make(data: Path, tmp_path: Path) -
     there, here = f"{BUCKET}/runs/dask", tmp_path / "lift"
     lifted(data, here)
     engine = DaskEngine(workers=2)
-    lifted(f"{BUCKET}/data", there, engine)
+    with beginning_at_once({name: value for name, value in os.environ.items() if name.startswith("AWS_")}):
+        lifted(f"{BUCKET}/data", there, engine)
     assert sum(engine.done_by.values()) == 12
     same_lifts(here, there)
 
 
+KILLED = """
+from heatlift.run import mirror
+from killing import Sabotage
+
+mirror.RARELY = 0  # what is finished is stored at once
+Sabotage("/", at=1, within="lift/.part-000003")
+from heatlift.cli import main
+
+main()
+"""
+
+
 def test_killed_it_goes_on_at_once(data: Path, tmp_path: Path) -> None:
     there, here = f"{BUCKET}/runs/killed", tmp_path / "lift"
-    arguments = ["lift", f"{BUCKET}/data", "--model", "networks:small", "--max-steps", "60"]
+    arguments = ["lift", f"{BUCKET}/data", "--model", "networks:small", "--max-steps", "4"]
     arguments += ["--target-co", "1000", "--include", "all", "--shard-size", "2"]
     assert commanded(*arguments, "--out", here) == 0
-    program = "from heatlift.cli import main; main()"
-    process = subprocess.Popen([sys.executable, "-c", program, *arguments, "--out", there])
-    try:
-        wait_for(lambda: "lift/part-000000.parquet" in below(there))
-    finally:
-        process.kill()
-        process.wait()
-    assert "lift/part-000005.parquet" not in below(there)
+    killed = subprocess.run([sys.executable, "-c", KILLED, *arguments, "--out", there])
+    assert killed.returncode == -SIGKILL
+    parts = sorted(name for name in below(there) if name.startswith("lift/"))
+    assert parts == [f"lift/part-00000{number}.parquet" for number in range(3)]
+    assert ".lease.json" in below(there, hidden=True)
     assert commanded(*arguments, "--out", there) == 0
     same(here, there, "lift", "evolutions", "thumbnails")
 
@@ -311,7 +316,7 @@ def test_of_two_at_once_one_has_it(s3: Any, monkeypatch: pytest.MonkeyPatch, old
         found = read(url)
         if threading.get_ident() not in looked:
             looked.add(threading.get_ident())
-            both.wait(30)
+            both.wait(600)
         return found
 
     monkeypatch.setattr(lease, "_read", looks)
@@ -320,10 +325,10 @@ def test_of_two_at_once_one_has_it(s3: Any, monkeypatch: pytest.MonkeyPatch, old
     def take() -> str:
         try:
             with lease.leased(there):
-                ends.wait(30)
+                ends.wait(600)
                 return "has it"
         except hl.HeatliftError as error:
-            ends.wait(30)
+            ends.wait(600)
             return str(error)
 
     with ThreadPoolExecutor(2) as pool:

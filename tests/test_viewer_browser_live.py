@@ -42,7 +42,7 @@ def test_another_run_at_the_same_address_is_shown_as_it_is(
         visit = stack.enter_context(visiting(browser, viewer, quick=True))
         page = visit.page
         counted(page, 26)
-        page.wait_for_timeout(400)  # it has looked once more, and no longer does as nothing grows
+        visit.quiet()  # it has looked once more, and no longer does as nothing grows
         first.close()
         if noticed:
             page.locator(".quick .chip", has_text="wrong").click()

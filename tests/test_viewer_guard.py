@@ -83,7 +83,7 @@ def test_this_machine_by_all_its_names(viewer: Served, host: str, port: str) -> 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 def test_no_host_or_two_get_nothing(viewer: Served, lines: str, version: str) -> None:
     """Some of these the server turns down itself, before the guard sees them."""
-    with socket.create_connection(("127.0.0.1", viewer.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", viewer.port), timeout=600) as connection:
         connection.sendall(
             f"GET /api/runs/0/images HTTP/{version}\r\n{lines}Connection: close\r\n\r\n".encode()
         )
@@ -311,7 +311,7 @@ def test_requests_that_are_none_do_not_end_the_viewer(viewer: Served, capfd: Any
         b"GET " + b"a" * 70000,
         b"GET http://[ HTTP/1.1\r\n",
     ):
-        with socket.create_connection(("127.0.0.1", viewer.port), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", viewer.port), timeout=600) as connection:
             connection.sendall(sent)
     assert viewer.ask("/api/runs").status == 200
     assert "Traceback" not in capfd.readouterr().err

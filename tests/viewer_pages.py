@@ -66,6 +66,15 @@ class Visit:
         self.page.goto(f"{self.root}{address}")
         return self.page
 
+    def quiet(self) -> None:
+        """Wait until it asks for nothing any more, to which one that goes on looking never comes."""
+        for _ in range(100):
+            before = len(self.asked)
+            self.page.wait_for_timeout(600)
+            if len(self.asked) == before:
+                return
+        raise AssertionError("it still looks")
+
     def forgive(self) -> None:
         """What the browser itself says of answers that are errors, or do not come, is no complaint."""
         self.complaints[:] = [each for each in self.complaints if not each.startswith("Failed to load")]
@@ -87,7 +96,7 @@ def visiting(
         quick: looks at growing runs ten times a second instead of every other second.
     """
     context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(600_000)
     try:
         visit = Visit(context, f"http://127.0.0.1:{viewer.port}/", quick)
         visit.go(address)

@@ -60,7 +60,7 @@ class Served:
         self, path: str, method: str = "GET", headers: Sequence[tuple[str, str]] = (), **query: Any
     ) -> Answer:
         """Ask for a path as it is written here, with these headers; with its own Host unless one is given."""
-        connection = HTTPConnection(str(urlsplit(self.server.address).hostname), self.port, timeout=20)
+        connection = HTTPConnection(str(urlsplit(self.server.address).hostname), self.port, timeout=600)
         try:
             asked = f"{path}?{urlencode(query, doseq=True)}" if query else path
             connection.putrequest(method, asked, skip_host=True, skip_accept_encoding=True)
@@ -88,7 +88,7 @@ class Served:
 
     def until(self, holds: Callable[[dict[str, Any]], bool], number: int = 0) -> dict[str, Any]:
         """What is told of a run once something holds."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + 600
         while time.monotonic() < end:
             found = self.run(number)
             if holds(found):

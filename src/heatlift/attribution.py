@@ -79,6 +79,17 @@ def attribute(
     Raises:
         HeatliftError: unknown method, layer, option or target.
         Refused: the method would be wrong on this network, and why.
+
+    Example:
+        >>> import torch
+        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 2))
+        >>> clf, images = Classifier(net, size=8), torch.rand(3, 3, 8, 8)
+        >>> attribute(clf, images, "saliency", target="runner-up").shape
+        torch.Size([3, 3, 8, 8])
+        >>> attribute(clf, images, "guided_backprop")
+        Traceback (most recent call last):
+            ...
+        heatlift.errors.Refused: guided_backprop does not apply to Sequential: ...
     """
     if not isinstance(classifier, Classifier):
         raise HeatliftError(

@@ -51,6 +51,12 @@ class Classifier:
         HeatliftError: the network does not run on such an input, returns no logits (n, C), ends with
             a softmax or sigmoid, does not have one output per class name, or gives an image other logits
             the second time or in other company.
+
+    Example:
+        >>> net = nn.Sequential(nn.Flatten(), nn.Linear(192, 2))
+        >>> clf = Classifier(net, mean=(0.5,) * 3, std=(0.25,) * 3, size=8, classes=["cat", "dog"])
+        >>> clf(torch.rand(3, 3, 8, 8)).shape
+        torch.Size([3, 2])
     """
 
     def __init__(

@@ -81,5 +81,5 @@ def described(network: nn.Module, description: Description) -> bytes:
     from safetensors.torch import save
 
     # Copies, since two names may stand for one tensor.
-    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
+    state = {name: w.detach().cpu().contiguous().clone() for name, w in network.state_dict().items()}
     return save(state, metadata={"format": "pt", KEY: description.model_dump_json()})

@@ -42,6 +42,15 @@ class GAX:
         precision: arithmetic of the network while it is optimised; scores are float32 in any case.
         best: whether an image that does not get there gives its best heatmap instead of its last.
         batch_size: how many images go through the network at a time; halved where memory runs out.
+
+    Example:
+        >>> import torch
+        >>> from heatlift import Classifier
+        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 2))
+        >>> clf, images = Classifier(net, size=8), torch.rand(3, 3, 8, 8)
+        >>> lift = GAX(target_co=0.1)(clf, images, labels=torch.tensor([0, 1, 1]))
+        >>> lift.heatmaps.shape, bool((lift.score[lift.reached] >= 0.1).all())
+        (torch.Size([3, 3, 8, 8]), True)
     """
 
     target_co: float = 48.0

@@ -76,6 +76,12 @@ def read(folder: str | Path) -> Run:
 
     Raises:
         HeatliftError: not the folder of a run, or one that has no rows yet.
+
+    Example:
+        >>> read("no/such/run")
+        Traceback (most recent call last):
+            ...
+        heatlift.errors.HeatliftError: ...
     """
     folder = fetched(folder)
     record = read_record(folder)

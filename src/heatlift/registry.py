@@ -30,6 +30,10 @@ def methods() -> dict[str, dict[str, str]]:
 
     Beside these, ``captum:NAME`` is any attribution class of Captum, and ``package.module:function`` or a
     callable ``(classifier, images, target) -> heatmaps`` one of your own.
+
+    Example:
+        >>> methods()["deeplift"]["needs"]
+        'a rule for every non-linearity, shown by completeness'
     """
     return {m.name: {"title": m.title, "source": m.source, "needs": m.needs} for m in METHODS.values()}
 

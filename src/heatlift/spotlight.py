@@ -43,6 +43,15 @@ class Spotlight:
         lr: Adam's learning rate.
         precision: arithmetic of the network while it is optimised; scores are float32 in any case.
         batch_size: how many images go through the network at a time; halved where memory runs out.
+
+    Example:
+        >>> import torch
+        >>> from heatlift import Classifier
+        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 2))
+        >>> clf, images = Classifier(net, size=8), torch.rand(3, 3, 8, 8)
+        >>> lift = Spotlight(steps=5, resolution=4, shift=1)(clf, images)  # of the class predicted
+        >>> bool(((lift.augmented >= 0) & (lift.augmented <= 1)).all())
+        True
     """
 
     steps: int = 80

@@ -33,6 +33,10 @@ class Framing:
         resize: an int scales the shorter side to it and keeps the ratio; a pair is (height, width).
         crop: (height, width) cut from the centre afterwards; both in pixels.
         interpolation: ``nearest``, ``bilinear``, ``bicubic`` or ``lanczos``, antialiased as Pillow does.
+
+    Example:
+        >>> Framing(resize=256, crop=(224, 224))
+        Framing(resize=256, crop=(224, 224), interpolation='bilinear')
     """
 
     resize: int | tuple[int, int]

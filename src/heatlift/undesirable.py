@@ -74,6 +74,15 @@ class UndesirablePixels:
         lr: Adam's learning rate.
         precision: arithmetic of the network while the mask is optimised; results are float32 in any case.
         batch_size: how many images go through the network at a time; halved where memory runs out.
+
+    Example:
+        >>> import torch
+        >>> from heatlift import Classifier
+        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 2))
+        >>> clf, images = Classifier(net, size=8), torch.rand(3, 3, 8, 8)
+        >>> found = UndesirablePixels(steps=5, resolution=4, kernel=3)(clf, images, target=1)
+        >>> found.masks.shape, bool((found.phi <= 100).all())
+        (torch.Size([3, 1, 8, 8]), True)
     """
 
     factor: Factor | None = "target"
@@ -148,6 +157,11 @@ class UndesirablePixels:
         Args:
             factor: as a regulariser on top of it.
             settings: any other settings, instead of the preset's.
+
+        Example:
+            >>> preset = UndesirablePixels.stable(restarts=1)
+            >>> preset.bounds, preset.restarts
+            ('sigmoid', 1)
         """
         return replace(cls(factor=factor, **STABLE), **settings)
 

@@ -20,8 +20,10 @@ from heatlift.cli.audit import audit
 from heatlift.cli.check import check
 from heatlift.cli.demo import demo
 from heatlift.cli.explain import explain
+from heatlift.cli.finetune import finetune
 from heatlift.cli.lift import lift
 from heatlift.cli.report import report
+from heatlift.cli.reproduce import reproduce
 from heatlift.cli.undesirable import undesirable
 from heatlift.cli.view import view
 from heatlift.errors import HeatliftError, device_failure, first_line, shown
@@ -42,7 +44,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (demo, audit, lift, undesirable, explain, report, view, check):
+for command in (demo, audit, lift, undesirable, explain, report, view, check, finetune, reproduce):
     app.command(command.__name__)(command)
 
 

@@ -49,8 +49,8 @@ def model_card(start: Start, metrics: Mapping[str, Any]) -> str:
         "",
         f"From {begun}, by Adam (learning rate {recipe.lr:g}, betas {recipe.betas[0]:g} and "
         f"{recipe.betas[1]:g}, no weight decay) on the cross-entropy of {recipe.batch_size} images at a time,"
-        f" drawn uniformly from {metrics['images']['train']}; {metrics['images']['validation']} were held back."
-        f" {metrics['iterations']} iterations; ended: {metrics['ended']} (validation accuracy "
+        f" drawn uniformly from {metrics['images']['train']}; {metrics['images']['validation']} were held "
+        f"back. {metrics['iterations']} iterations; ended: {metrics['ended']} (validation accuracy "
         f"{recipe.until_val_accuracy:g} wanted, from iteration {recipe.min_iterations} on).",
     ]
     if not metrics["reached"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 from scipy.stats import ks_2samp
@@ -17,7 +17,7 @@ from heatlift.statistics import Figure, Statistic, bootstrap, percentiles, share
 from heatlift.temperature import TEMPERATURES
 from heatlift.within import WithinGroups
 
-RANKED: tuple[FigureName, ...] = ("auroc", "aurc", "augrc", "fpr95")
+RANKED: tuple[FigureName, ...] = get_args(FigureName)
 COVERAGES = (0.5, 0.8, 0.9)
 """At which the accuracy of the most confident images is given."""
 
