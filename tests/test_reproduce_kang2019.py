@@ -17,10 +17,12 @@ from heatlift.cli import run
 from heatlift.data import find_images
 from heatlift.errors import HeatliftError
 from heatlift.images import batches
-from heatlift.reproduce import kang2019, kang_examples, kang_networks, kang_similar, kang_stages, kang_trials
-from heatlift.reproduce.kang_networks import Pair, used
-from heatlift.reproduce.kang_pictures import Tile, strips
-from heatlift.reproduce.kang_stages import Stages
+from heatlift.reproduce import kang2019
+from heatlift.reproduce.kang2019 import examples, similar, trials
+from heatlift.reproduce.kang2019 import stages as rooms
+from heatlift.reproduce.kang2019.pictures import Tile, strips
+from heatlift.reproduce.kang2019.stages import Stages
+from heatlift.reproduce.networks import Pair, used
 from heatlift.reproduce.parts import Part, Reproduction
 from heatlift.reproduce.request import Request
 from heatlift.run.tables import read_table
@@ -46,11 +48,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Request, Reproductio
         folder / "out", imagenet=str(class_folders(folder / "photos", each=2)), limit=3, batch_size=4
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kang_stages, "PAIRS", SMALL)
-        patch.setattr(kang_stages, "STEPS", STEPS)
+        patch.setattr(rooms, "PAIRS", SMALL)
+        patch.setattr(rooms, "STEPS", STEPS)
         # Nine runs' reports take longer than all else; the command writes real ones below.
-        patch.setattr(kang_stages, "write_report", lambda run: (run / "report.html").touch())
-        patch.setattr(kang_trials, "TRIALS", 2)
+        patch.setattr(rooms, "write_report", lambda run: (run / "report.html").touch())
+        patch.setattr(trials, "TRIALS", 2)
         said: list[str] = []
         found = kang2019.reproduce(request, lambda done, total, step: said.append(step))
     return request, found, said
@@ -121,7 +123,7 @@ def test_agreement_is_that_of_the_masks_and_pairs_are_of_the_same_images(
         mean(by["none", image] for image in images)
     )
     middle = sorted(by["none", image] for image in images)[1]
-    typical = kang_trials.typical(request.out / "runs" / "trials")
+    typical = trials.typical(request.out / "runs" / "trials")
     assert by["none", typical] == middle
     # Other seeds, the same photograph: its class has the same probability before.
     again = [
@@ -171,8 +173,8 @@ def test_it_goes_on_where_it_was_and_refuses_another_seed(
     made: tuple[Request, Reproduction, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request, found, _ = made
-    monkeypatch.setattr(kang_stages, "PAIRS", SMALL)
-    monkeypatch.setattr(kang_stages, "STEPS", STEPS)
+    monkeypatch.setattr(rooms, "PAIRS", SMALL)
+    monkeypatch.setattr(rooms, "STEPS", STEPS)
     parts = sorted((request.out / "runs" / "improve").glob("undesirable/*.parquet"))
     before = [(path, path.stat().st_mtime_ns) for path in parts]
     again = kang2019.reproduce(replace(request, only=("figure-5",)), lambda done, total, step: None)
@@ -188,8 +190,8 @@ def test_the_command_writes_the_page_and_says_what_was_found(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     request, _, _ = made
-    monkeypatch.setattr(kang_stages, "PAIRS", SMALL)
-    monkeypatch.setattr(kang_stages, "STEPS", STEPS)
+    monkeypatch.setattr(rooms, "PAIRS", SMALL)
+    monkeypatch.setattr(rooms, "STEPS", STEPS)
     arguments = ["--imagenet", str(request.imagenet), "--out", str(request.out), "--limit", "3"]
     chosen = ["--batch-size", "4", "--only", "figure-1,figure-5"]
     assert run(["reproduce", "kang2019", *arguments, *chosen]) == 0
@@ -216,7 +218,7 @@ def test_a_network_that_can_be_had_is_used_and_one_that_cannot_is_replaced() -> 
 
 
 def test_the_paper_s_networks_are_those_of_its_tables() -> None:
-    assert [(pair.printed, pair.spec) for pair in kang_networks.PAIRS] == [
+    assert [(pair.printed, pair.spec) for pair in rooms.PAIRS] == [
         ("VGG-19", "torchvision:vgg19"),
         ("ResNet-18", "torchvision:resnet18"),
     ]
@@ -233,7 +235,7 @@ def test_without_a_folder_the_demonstration_s_photographs_are_used_and_it_is_sai
 def test_fewer_images_are_asked_for_than_a_figure_has() -> None:
     def few(limit: int | None) -> list[int]:
         stages = Stages(Request(Path("o"), limit=limit), lambda done, total, step: None)
-        return [stages.few(most) for most in (kang_examples.IMAGES, kang_trials.IMAGES, kang_similar.IMAGES)]
+        return [stages.few(most) for most in (examples.IMAGES, trials.IMAGES, similar.IMAGES)]
 
     assert few(None) == [12, 12, 12]
     assert few(7) == [7, 7, 7]

@@ -18,16 +18,18 @@ from torch import nn
 from heatlift import Classifier
 from heatlift.ranking import FloatArray
 from heatlift.report.lift_outcomes import Outcome
-from heatlift.reproduce import tjoa2022, tjoa_gaps, tjoa_paired, tjoa_stages, tjoa_training
-from heatlift.reproduce.kang_networks import Pair
+from heatlift.reproduce import tjoa2022
+from heatlift.reproduce.networks import Pair
 from heatlift.reproduce.parts import Part, Reproduction
 from heatlift.reproduce.request import Request
-from heatlift.reproduce.tjoa_gaps import upper
-from heatlift.reproduce.tjoa_kept import Kept
-from heatlift.reproduce.tjoa_layers import deeper
-from heatlift.reproduce.tjoa_paired import differences
-from heatlift.reproduce.tjoa_pixels import correlations
-from heatlift.reproduce.tjoa_toy import PANELS, in_pi
+from heatlift.reproduce.tjoa2022 import gaps, paired, training
+from heatlift.reproduce.tjoa2022 import stages as rooms
+from heatlift.reproduce.tjoa2022.gaps import upper
+from heatlift.reproduce.tjoa2022.kept import Kept
+from heatlift.reproduce.tjoa2022.layers import deeper
+from heatlift.reproduce.tjoa2022.paired import differences
+from heatlift.reproduce.tjoa2022.pixels import correlations
+from heatlift.reproduce.tjoa2022.toy import PANELS, in_pi
 from heatlift.run import summary
 from heatlift.run.columns import PairScores, read_predictions, read_scores
 from heatlift.run.tables import read_table
@@ -75,24 +77,24 @@ def reported(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     Reports have tests of their own, and take longer than all else here.
     """
     folders: set[str] = set()
-    monkeypatch.setattr(tjoa_stages, "write_report", lambda folder: folders.add(f"runs/{folder.name}"))
+    monkeypatch.setattr(rooms, "write_report", lambda folder: folders.add(f"runs/{folder.name}"))
     monkeypatch.setattr(
-        tjoa_stages,
+        rooms,
         "PAIRS",
         (Pair("ResNet-34", "networks:small", "demo"), Pair("AlexNet", "networks:small", "demo")),
     )
     pair = Pair("ResNet-34", "test_reproduce_tjoa2022:two_classes", "")
-    budget = tjoa_training.Budget(least=4, most=12, look=4)
+    budget = training.Budget(least=4, most=12, look=4)
     monkeypatch.setattr(
-        tjoa_training,
+        training,
         "NETWORKS",
-        tuple(replace(network, architecture=pair, budget=budget) for network in tjoa_training.NETWORKS),
+        tuple(replace(network, architecture=pair, budget=budget) for network in training.NETWORKS),
     )
-    monkeypatch.setattr(tjoa_stages, "NETWORKS", tjoa_training.NETWORKS)
-    monkeypatch.setattr(tjoa_training, "SIZE", 24)
-    monkeypatch.setattr(tjoa_stages, "KEPT", 3)
-    monkeypatch.setattr(tjoa_stages, "STEPS", 6)
-    for module in (summary, tjoa_gaps, tjoa_paired):
+    monkeypatch.setattr(rooms, "NETWORKS", training.NETWORKS)
+    monkeypatch.setattr(training, "SIZE", 24)
+    monkeypatch.setattr(rooms, "KEPT", 3)
+    monkeypatch.setattr(rooms, "STEPS", 6)
+    for module in (summary, gaps, paired):
         monkeypatch.setattr(module, "RESAMPLES", 40)
     return folders
 
@@ -192,7 +194,7 @@ def test_xrays_are_trained_on_and_audited(tmp_path: Path) -> None:
     assert any("240,000" in words for words in table.differs)
     for place, run in enumerate(table.runs):
         assert (out / run / "weights.safetensors").is_file()
-        assert run == f"networks/{tjoa_training.NETWORKS[place].name}"
+        assert run == f"networks/{training.NETWORKS[place].name}"
     assert "too few images to compare" in found["figure-2"].title
     assert len([line for line in found["figure-2"].lines if line.printed == "above 0"]) == 6
     assert {"runs/xray-first-gax", "runs/imagenet-first-gax"} == set(found["claim-extreme-intensities"].runs)
@@ -204,34 +206,34 @@ def test_a_folder_without_test_images_is_named(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
     request = Request(tmp_path / "out", chest_xray=str(tmp_path))
     with pytest.raises(Exception, match=r"has no test/, give a folder with train/ and test/"):
-        tjoa_training.trained(request, 0, quiet)
+        training.trained(request, 0, quiet)
 
 
 def test_the_difference_of_gaps_is_that_of_medians_and_its_auroc_sklearns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tjoa_paired, "RESAMPLES", 100)
+    monkeypatch.setattr(paired, "RESAMPLES", 100)
     first = write_run(tmp_path / "first", Invented(images=90, wrong=30))
     second = write_run(tmp_path / "second", Invented(images=70, wrong=20))
     found = differences(first, second, seed=0)
     assert set(found) == {"saliency/add", "saliency/multiply", "deeplift/add", "deeplift/multiply"}
-    for name, (gaps, aurocs) in found.items():
+    for name, (widths, aurocs) in found.items():
         own = [_rows(run, name) for run in (first, second)]
         common = own[0].keys() & own[1].keys()
-        assert gaps.n == len(common)
+        assert widths.n == len(common)
         gap, auroc = [], []
         for rows in own:
             scores = np.array([rows[image][0] for image in sorted(common)])
             right = np.array([rows[image][1] for image in sorted(common)])
             gap.append(np.median(scores[right]) - np.median(scores[~right]))
             auroc.append(roc_auc_score(right, scores))
-        assert gaps.value == pytest.approx(gap[0] - gap[1])
+        assert widths.value == pytest.approx(gap[0] - gap[1])
         assert aurocs.value == pytest.approx(auroc[0] - auroc[1])
-        assert gaps.low is not None
-        assert gaps.high is not None
-        assert gaps.low < gaps.value < gaps.high
-    for gaps, aurocs in differences(first, first, seed=0).values():
-        assert (gaps.value, gaps.low, gaps.high) == (0, 0, 0)
+        assert widths.low is not None
+        assert widths.high is not None
+        assert widths.low < widths.value < widths.high
+    for widths, aurocs in differences(first, first, seed=0).values():
+        assert (widths.value, widths.low, widths.high) == (0, 0, 0)
         assert (aurocs.value, aurocs.low, aurocs.high) == (0, 0, 0)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import heatlift as hl
 from heatlift.optimise import EPSILON, Given, Optimiser, Problem
-from heatlift.reproduce import two_dimensions as toy
+from heatlift.reproduce.tjoa2022 import two_dimensions as toy
 from heatlift.types import Framing
 
 ROOT = np.sqrt(0.5)

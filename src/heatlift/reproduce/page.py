@@ -226,5 +226,7 @@ def told(found: Reproduction) -> Iterator[str]:
         for line in headline(part):
             n = known_figure(line.measured)
             printed = f"printed {clean(line.printed)}, " if line.printed is not None else ""
-            measured = f"measured {measured_text(line)}, {count(n.n, 'image')}" if n else "not measured"
+            # Of a closed form there are no images.
+            images = f", {count(n.n, 'image')}" if n is not None and n.n else ""
+            measured = f"measured {measured_text(line)}{images}" if n is not None else "not measured"
             yield f"  {clean(line.what)}: {printed}{measured}"

@@ -13,8 +13,8 @@ from heatlift.report.plate import Plate
 from heatlift.report.plates import auroc_plate, box_plates
 from heatlift.report.summary import Audit, Known, MethodSummary, read_audit
 from heatlift.reproduce.parts import Drawing, Figure, Line, Part
-from heatlift.reproduce.tjoa_stages import Shown, Stages, differing
-from heatlift.reproduce.tjoa_training import NOT_RUN
+from heatlift.reproduce.tjoa2022.stages import Shown, Stages, differing
+from heatlift.reproduce.tjoa2022.training import NOT_RUN
 
 MOST_FULL = 2
 """Panels of which each heatmap and control has all its numbers; of more, the runs' reports have them."""

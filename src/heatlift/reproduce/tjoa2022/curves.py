@@ -18,8 +18,8 @@ from heatlift.report.svg import INK, MUTED, RULE, SMALL, drawing
 from heatlift.report.wording import count
 from heatlift.reproduce import parts
 from heatlift.reproduce.parts import Line, Part
-from heatlift.reproduce.tjoa_stages import STEPS, Shown, Stages, differing
-from heatlift.reproduce.tjoa_toy import COLOURS
+from heatlift.reproduce.tjoa2022.stages import STEPS, Shown, Stages, differing
+from heatlift.reproduce.tjoa2022.toy import COLOURS
 from heatlift.statistics import mean, median, share
 from heatlift.wording import shorten
 

@@ -9,20 +9,20 @@ from heatlift.reproduce.parts import Part, Reproduction
 from heatlift.reproduce.request import Progress, Request, command
 
 MAKERS: Mapping[str, tuple[str, str]] = {
-    "figure-1": ("tjoa_toy", "figure_1"),
-    "table-1": ("tjoa_training", "table_1"),
-    "figure-2": ("tjoa_audits", "figure_2"),
-    "figure-3": ("tjoa_audits", "figure_3"),
-    "claim-gap": ("tjoa_gaps", "gap"),
-    "claim-better-trained": ("tjoa_gaps", "better_trained"),
-    "claim-around-ten": ("tjoa_gaps", "around_ten"),
-    "figure-4": ("tjoa_curves", "figure_4"),
-    "figure-5": ("tjoa_panels", "figure_5"),
-    "claim-extreme-intensities": ("tjoa_pixels", "extreme_intensities"),
-    "claim-negative-values": ("tjoa_pixels", "negative_values"),
-    "figure-6": ("tjoa_toy", "figure_6"),
-    "figure-7": ("tjoa_audits", "figure_7"),
-    "figure-8": ("tjoa_layers", "figure_8"),
+    "figure-1": ("toy", "figure_1"),
+    "table-1": ("training", "table_1"),
+    "figure-2": ("audits", "figure_2"),
+    "figure-3": ("audits", "figure_3"),
+    "claim-gap": ("gaps", "gap"),
+    "claim-better-trained": ("gaps", "better_trained"),
+    "claim-around-ten": ("gaps", "around_ten"),
+    "figure-4": ("curves", "figure_4"),
+    "figure-5": ("panels", "figure_5"),
+    "claim-extreme-intensities": ("pixels", "extreme_intensities"),
+    "claim-negative-values": ("pixels", "negative_values"),
+    "figure-6": ("toy", "figure_6"),
+    "figure-7": ("audits", "figure_7"),
+    "figure-8": ("layers", "figure_8"),
 }
 """Where each part is made; what a part needs is imported when it is asked for."""
 
@@ -45,7 +45,7 @@ def reproduce(request: Request, progress: Progress) -> Reproduction:
         HeatliftError: images or networks can't be had, or the folder holds runs with other settings.
     """
     import heatlift
-    from heatlift.reproduce.tjoa_stages import AUDITED, LAYERED, LIFTED, PAPER, Stages
+    from heatlift.reproduce.tjoa2022.stages import AUDITED, LAYERED, LIFTED, PAPER, Stages
     from heatlift.run.record import package_versions
 
     stages = Stages(request, progress)
@@ -73,6 +73,6 @@ def reproduce(request: Request, progress: Progress) -> Reproduction:
 
 def _made(anchor: str, stages: object) -> Part:
     room, name = MAKERS[anchor]
-    part = getattr(import_module(f"heatlift.reproduce.{room}"), name)
-    made: Part = part() if room == "tjoa_toy" else part(stages)
+    part = getattr(import_module(f"heatlift.reproduce.tjoa2022.{room}"), name)
+    made: Part = part() if room == "toy" else part(stages)
     return made

@@ -18,8 +18,8 @@ from heatlift.report.svg import ALL, CONTROL, INK, MUTED, RULE, SMALL, drawing
 from heatlift.report.wording import interval
 from heatlift.reproduce import parts
 from heatlift.reproduce.parts import Line, Part
-from heatlift.reproduce.tjoa_kept import Gax, Kept, Values, gax_runs
-from heatlift.reproduce.tjoa_stages import Stages, differing
+from heatlift.reproduce.tjoa2022.kept import Gax, Kept, Values, gax_runs
+from heatlift.reproduce.tjoa2022.stages import Stages, differing
 from heatlift.statistics import Figure, mean
 from heatlift.wording import number
 

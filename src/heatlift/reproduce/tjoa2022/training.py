@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from heatlift.errors import HeatliftError
 from heatlift.report.known import known_figure
 from heatlift.report.wording import value_text
-from heatlift.reproduce.kang_networks import Pair, used
+from heatlift.reproduce.networks import Pair, used
 from heatlift.reproduce.parts import Line, Part
 from heatlift.reproduce.request import Progress, Request
 
 if TYPE_CHECKING:
-    from heatlift.reproduce.tjoa_stages import Stages
+    from heatlift.reproduce.tjoa2022.stages import Stages
 
 NOT_RUN = (
     "Not run: it needs the chest X-rays. Give --chest-xray DIR, a folder with train/ and test/, each of "
@@ -171,7 +171,7 @@ def table_1(stages: Stages) -> Part:
     shown = [stages.on_xrays(place) for place in range(len(NETWORKS))]
     if None in shown:
         return Part("table-1", "Table 1", NOT_RUN, claim)
-    from heatlift.reproduce.tjoa_stages import differing
+    from heatlift.reproduce.tjoa2022.stages import differing
 
     lines, told = [], []
     for place, network in enumerate(NETWORKS):

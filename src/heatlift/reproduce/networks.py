@@ -1,4 +1,4 @@
-"""The networks of Kang 2019 where their weights can be had, and those that stand in for them."""
+"""The papers' networks where their weights can be had, and those that stand in for them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,6 @@ class Pair:
     printed: str
     spec: str
     instead: str
-
-
-PAIRS = (Pair("VGG-19", "torchvision:vgg19", "demo"), Pair("ResNet-18", "torchvision:resnet18", "demo-lite2"))
-"""In the order of the paper's tables; its figures 4 and 5 are of the first."""
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from heatlift.report.known import Known, known_figure
 from heatlift.report.plate import IntervalPanel, IntervalRow, Intervals, Plate
 from heatlift.report.undesirable_summary import FactorSummary, Undesirable, read_undesirable
 from heatlift.report.wording import count, interval
-from heatlift.reproduce.kang_networks import Used
-from heatlift.reproduce.kang_pictures import READING, Tile, original, strips, taken
-from heatlift.reproduce.kang_stages import WEIGHTS, Stages, too_few
-from heatlift.reproduce.kang_tables import axis_of
+from heatlift.reproduce.kang2019.pictures import READING, Tile, original, strips, taken
+from heatlift.reproduce.kang2019.stages import WEIGHTS, Stages, too_few
+from heatlift.reproduce.kang2019.tables import axis_of
+from heatlift.reproduce.networks import Used
 from heatlift.reproduce.parts import Drawing, Line, Part
 from heatlift.run.tables import read_table
 from heatlift.run.undesirable_summary import AGREE

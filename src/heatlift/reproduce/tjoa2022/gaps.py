@@ -15,10 +15,10 @@ from heatlift.report.plate import IntervalPanel, IntervalRow, Intervals, Plate
 from heatlift.report.summary import read_audit
 from heatlift.report.wording import interval
 from heatlift.reproduce.parts import Drawing, Line, Part
-from heatlift.reproduce.tjoa_audits import above
-from heatlift.reproduce.tjoa_paired import FEWEST, RESAMPLES, Values, differences, scored
-from heatlift.reproduce.tjoa_stages import Stages, differing
-from heatlift.reproduce.tjoa_training import NETWORKS, NOT_RUN
+from heatlift.reproduce.tjoa2022.audits import above
+from heatlift.reproduce.tjoa2022.paired import FEWEST, RESAMPLES, Values, differences, scored
+from heatlift.reproduce.tjoa2022.stages import Stages, differing
+from heatlift.reproduce.tjoa2022.training import NETWORKS, NOT_RUN
 from heatlift.run.columns import PairScores
 from heatlift.statistics import Figure, mean, percentiles
 

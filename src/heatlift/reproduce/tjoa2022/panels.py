@@ -11,9 +11,9 @@ from heatlift.panel.colours import saturation
 from heatlift.report.heatmaps import diverging
 from heatlift.report.pictures import box, photograph, uri
 from heatlift.reproduce.parts import Drawing, Line, Part
-from heatlift.reproduce.tjoa_kept import Gax, Kept, gax_runs
-from heatlift.reproduce.tjoa_stages import Stages, differing
-from heatlift.reproduce.tjoa_training import NOT_RUN
+from heatlift.reproduce.tjoa2022.kept import Gax, Kept, gax_runs
+from heatlift.reproduce.tjoa2022.stages import Stages, differing
+from heatlift.reproduce.tjoa2022.training import NOT_RUN
 from heatlift.statistics import mean, share
 from heatlift.wording import clean, number, shorten
 

@@ -10,8 +10,8 @@ from heatlift.report.selection import evenly
 from heatlift.report.undesirable_outcomes import Outcome, read_outcomes
 from heatlift.report.undesirable_summary import FactorSummary, read_undesirable
 from heatlift.report.wording import bounds_text, count, signed, value_text
-from heatlift.reproduce.kang_pictures import READING, Tile, blurred, original, strips, taken
-from heatlift.reproduce.kang_stages import WEIGHTS, Stages, too_few
+from heatlift.reproduce.kang2019.pictures import READING, Tile, blurred, original, strips, taken
+from heatlift.reproduce.kang2019.stages import WEIGHTS, Stages, too_few
 from heatlift.reproduce.parts import Drawing, Line, Part
 from heatlift.run.record import read_record
 from heatlift.wording import class_name, number

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import heatlift
-from heatlift.reproduce.kang_examples import figure_1, figure_5
-from heatlift.reproduce.kang_similar import figure_4
-from heatlift.reproduce.kang_stages import PAPER, Stages
-from heatlift.reproduce.kang_tables import table_1, table_2
-from heatlift.reproduce.kang_trials import figure_2, figure_3
+from heatlift.reproduce.kang2019.examples import figure_1, figure_5
+from heatlift.reproduce.kang2019.similar import figure_4
+from heatlift.reproduce.kang2019.stages import PAPER, Stages
+from heatlift.reproduce.kang2019.tables import table_1, table_2
+from heatlift.reproduce.kang2019.trials import figure_2, figure_3
 from heatlift.reproduce.parts import Part, Reproduction
 from heatlift.reproduce.request import Progress, Request, command
 from heatlift.run.record import package_versions

@@ -16,7 +16,7 @@ from heatlift.demo import PHOTOGRAPHS, write_photographs
 from heatlift.errors import HeatliftError
 from heatlift.report import write_report
 from heatlift.report.wording import count
-from heatlift.reproduce.kang_networks import PAIRS, Used, used
+from heatlift.reproduce.networks import Pair, Used, used
 from heatlift.reproduce.request import Progress, Request, command
 from heatlift.run.undesirable import prepare_undesirable, run_undesirable, undesirable_configured
 from heatlift.run.undesirable_summary import FEWEST
@@ -25,6 +25,9 @@ from heatlift.storage import StoredFile
 from heatlift.zoo import load
 
 PAPER = "kang2019"
+
+PAIRS = (Pair("VGG-19", "torchvision:vgg19", "demo"), Pair("ResNet-18", "torchvision:resnet18", "demo-lite2"))
+"""In the order of the paper's tables; its figures 4 and 5 are of the first."""
 
 LIMIT = 200
 """Images of the tables; the paper has 1,000."""

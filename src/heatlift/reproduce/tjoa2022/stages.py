@@ -10,9 +10,9 @@ from typing import Any
 
 from heatlift.demo import PHOTOGRAPHS, write_photographs
 from heatlift.report import write_report
-from heatlift.reproduce.kang_networks import Pair, Used, used
+from heatlift.reproduce.networks import Pair, Used, used
 from heatlift.reproduce.request import Progress, Request, command
-from heatlift.reproduce.tjoa_training import NETWORKS, Taught, trained
+from heatlift.reproduce.tjoa2022.training import NETWORKS, Taught, trained
 from heatlift.run.audit import prepare, run
 from heatlift.run.lift import lift_configured, prepare_lift, run_lift
 from heatlift.run.plan import configured

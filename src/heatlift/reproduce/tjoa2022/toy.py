@@ -15,7 +15,7 @@ from heatlift.report.scales import tick
 from heatlift.report.svg import INK, MUTED, RULE, SMALL, Drawing, drawing
 from heatlift.reproduce import parts
 from heatlift.reproduce.parts import Figure, Line, Part
-from heatlift.reproduce.two_dimensions import RATE, co_score, gradient, heatmap, pixels, rotation
+from heatlift.reproduce.tjoa2022.two_dimensions import RATE, co_score, gradient, heatmap, pixels, rotation
 
 if TYPE_CHECKING:
     from matplotlib.typing import LineStyleType

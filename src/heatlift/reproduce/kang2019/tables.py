@@ -13,8 +13,8 @@ from heatlift.report.plate import IntervalPanel, IntervalRow, Intervals, Plate
 from heatlift.report.undesirable_paper import PAPER
 from heatlift.report.undesirable_summary import FactorSummary, Undesirable, read_undesirable
 from heatlift.report.wording import count, interval, listing
-from heatlift.reproduce.kang_networks import Used
-from heatlift.reproduce.kang_stages import WEIGHTS, Stages
+from heatlift.reproduce.kang2019.stages import WEIGHTS, Stages
+from heatlift.reproduce.networks import Used
 from heatlift.reproduce.parts import Drawing, Line, Part
 from heatlift.run.undesirable_summary import FEWEST
 

@@ -16,8 +16,8 @@ from heatlift.report.plates import box_plates
 from heatlift.report.summary import Audit, read_audit
 from heatlift.report.wording import interval
 from heatlift.reproduce.parts import Drawing, Line, Part
-from heatlift.reproduce.tjoa_audits import drawn
-from heatlift.reproduce.tjoa_stages import LAYERED, Stages
+from heatlift.reproduce.tjoa2022.audits import drawn
+from heatlift.reproduce.tjoa2022.stages import LAYERED, Stages
 from heatlift.run.columns import PairScores, read_predictions, read_scores
 from heatlift.statistics import Figure, mean, median
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from heatlift.report.lift_outcomes import Outcome, read_outcomes, read_scores
 from heatlift.report.pictures import read_pixels
-from heatlift.reproduce.tjoa_stages import XRAY_BIAS, Shown, Stages
+from heatlift.reproduce.tjoa2022.stages import XRAY_BIAS, Shown, Stages
 from heatlift.run.evolutions import Evolutions
 from heatlift.run.originals import original_path
 
