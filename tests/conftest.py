@@ -44,6 +44,17 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """For networks so small that a second thread would only wait for the first."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A real Chromium. Without one its tests are skipped, but never where HEATLIFT_BROWSER is "required"."""
     try:

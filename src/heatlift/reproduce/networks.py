@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from heatlift.errors import HeatliftError
+from heatlift.reproduce.request import Progress
 from heatlift.zoo import load
 
 
@@ -58,6 +60,19 @@ class Used:
     def told(self) -> str:
         """Its name, and whose place it has."""
         return f"{self.name} for {self.printed}" if self.why else self.printed
+
+
+def all_used(pairs: Sequence[Pair], progress: Progress) -> tuple[Used, ...]:
+    """A paper's networks, or what stands in for them, in their order; ``progress`` hears of each.
+
+    Raises:
+        HeatliftError: one of them can't be had either way.
+    """
+    found = []
+    for place, pair in enumerate(pairs):
+        progress(place, len(pairs), f"looking for the weights of {pair.printed}")
+        found.append(used(pair))
+    return tuple(found)
 
 
 def used(pair: Pair) -> Used:

@@ -36,6 +36,23 @@ class Request:
     precision: str = "auto"
 
 
+def photographs(request: Request) -> str:
+    """ImageNet's folder, or that of the demonstration's photographs, which are written once.
+
+    Raises:
+        HeatliftError: they can't be had.
+        OSError: they can't be written.
+    """
+    from heatlift.demo import write_photographs
+
+    if request.imagenet is not None:
+        return request.imagenet
+    folder = request.out / "data" / "photographs"
+    if not (folder / "CREDITS.txt").is_file():  # written last
+        write_photographs(folder)
+    return str(folder)
+
+
 def command(paper: str, request: Request) -> list[str]:
     """The command line that asks for the same; what is as it is by default stays out."""
     said = ["heatlift", "reproduce", paper]

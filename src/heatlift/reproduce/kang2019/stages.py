@@ -12,12 +12,12 @@ from typing import Any
 
 from heatlift.classifier import Classifier
 from heatlift.data import Item, find_images
-from heatlift.demo import PHOTOGRAPHS, write_photographs
+from heatlift.demo import PHOTOGRAPHS
 from heatlift.errors import HeatliftError
 from heatlift.report import write_report
 from heatlift.report.wording import count
-from heatlift.reproduce.networks import Pair, Used, used
-from heatlift.reproduce.request import Progress, Request, command
+from heatlift.reproduce.networks import Pair, Used, all_used
+from heatlift.reproduce.request import Progress, Request, command, photographs
 from heatlift.run.undesirable import prepare_undesirable, run_undesirable, undesirable_configured
 from heatlift.run.undesirable_summary import FEWEST
 from heatlift.run.whole import whole
@@ -56,21 +56,12 @@ class Stages:
     @cached_property
     def networks(self) -> tuple[Used, ...]:
         """The two of the tables."""
-        found = []
-        for place, pair in enumerate(PAIRS):
-            self.progress(place, len(PAIRS), f"looking for the weights of {pair.printed}")
-            found.append(used(pair))
-        return tuple(found)
+        return all_used(PAIRS, self.progress)
 
     @cached_property
     def data(self) -> str:
         """Where the images are: those given, or the demonstration's, which are written once."""
-        if self.request.imagenet is not None:
-            return self.request.imagenet
-        folder = self.request.out / "data" / "photographs"
-        if not (folder / "CREDITS.txt").is_file():  # written last
-            write_photographs(folder)
-        return str(folder)
+        return photographs(self.request)
 
     @property
     def limit(self) -> int:

@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from heatlift.demo import PHOTOGRAPHS, write_photographs
+from heatlift.demo import PHOTOGRAPHS
 from heatlift.report import write_report
-from heatlift.reproduce.networks import Pair, Used, used
-from heatlift.reproduce.request import Progress, Request, command
+from heatlift.reproduce.networks import Pair, Used, all_used
+from heatlift.reproduce.request import Progress, Request, command, photographs
 from heatlift.reproduce.tjoa2022.training import NETWORKS, Taught, trained
 from heatlift.run.audit import prepare, run
 from heatlift.run.lift import lift_configured, prepare_lift, run_lift
@@ -93,21 +93,12 @@ class Stages:
     @cached_property
     def networks(self) -> tuple[Used, ...]:
         """The two on ImageNet."""
-        found = []
-        for place, pair in enumerate(PAIRS):
-            self.progress(place, len(PAIRS), f"looking for the weights of {pair.printed}")
-            found.append(used(pair))
-        return tuple(found)
+        return all_used(PAIRS, self.progress)
 
     @cached_property
     def photographs(self) -> str:
         """A folder of ImageNet's, or of the demonstration's, which are written once."""
-        if self.request.imagenet is not None:
-            return self.request.imagenet
-        folder = self.request.out / "data" / "photographs"
-        if not (folder / "CREDITS.txt").is_file():  # written last
-            write_photographs(folder)
-        return str(folder)
+        return photographs(self.request)
 
     def on_photographs(self, place: int) -> Shown:
         """One of the two networks on ImageNet's photographs, or on those in their place."""
