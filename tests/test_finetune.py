@@ -26,6 +26,7 @@ from heatlift.images import decode
 from heatlift.streams import image_seed
 from networks import learner
 
+TABLE_1 = ("accuracy", "precision", "recall")
 CLASSES = ("dark", "middle", "white")
 
 
@@ -143,6 +144,7 @@ def test_figures_are_those_of_scikit_learn(data: Path, tmp_path: Path) -> None:
     labels = np.array([item.label for item in items])
     found = metrics["test"]
     assert (found["n"], found["failed"]) == (27, 1)
+    assert [metrics[name] for name in TABLE_1] == [found[name] for name in TABLE_1]
     assert found["confusion"] == confusion_matrix(labels, predicted, labels=range(3)).tolist()
     assert found["accuracy"]["value"] == pytest.approx(accuracy_score(labels, predicted))
     ours = labels == 1, predicted == 1

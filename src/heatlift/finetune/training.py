@@ -167,18 +167,21 @@ def _finished(start: Start, course: _Course, out: Path, progress: Progress) -> d
         classifier.network.load_state_dict(course.best)
     progress(course.iteration, recipe.max_iterations, "measuring")
     held = measured(classifier, start.held, start.classes, start.positive)
-    metrics = {
+    test = None
+    if start.test is not None:
+        test = measured(classifier, start.test.items, start.classes, start.positive)
+    metrics: dict[str, Any] = {
         "format": 1,
         "model": recipe.model,
         "iterations": course.iteration,
         "ended": course.ended,
         "reached": course.reached,
         "until_val_accuracy": recipe.until_val_accuracy,
+        # As table 1 of the paper has them; all else that was counted stands below.
+        **{name: test[name] for name in ("accuracy", "precision", "recall") if test and name in test},
         "val_accuracy": held["accuracy"],
         "validation": held,
-        "test": None
-        if start.test is None
-        else measured(classifier, start.test.items, start.classes, start.positive),
+        "test": test,
         "images": {"train": len(start.train), "validation": len(start.held)},
         "new_weights": list(start.new),
         "history": course.history,
