@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -340,12 +339,19 @@ def test_of_two_at_once_one_has_it(s3: Any, monkeypatch: pytest.MonkeyPatch, old
 
 def test_a_lease_that_somebody_took_over_is_noticed(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "RENEWED", 0.01)
+    before = set(threading.enumerate())
     with lease.leased(f"{BUCKET}/runs/taken") as held:
         held.check()
-        there = leave(s3, "taken", ELSEWHERE)
+        (renewing,) = (t for t in set(threading.enumerate()) - before if t.name == "heatlift-lease")
+        for _ in range(600):  # a renewal that was under way may be written over the other one's
+            there = leave(s3, "taken", ELSEWHERE)
+            renewing.join(0.1)
+            if not renewing.is_alive():
+                break
+        assert not renewing.is_alive(), "it is renewed though somebody else has it"
+        leave(s3, "taken", ELSEWHERE)
         with pytest.raises(hl.HeatliftError, match="was taken over by process 1 on another"):
             held.check()
-        time.sleep(0.2)  # it is not renewed over the other one's
     assert lease.token(there) == "1"
 
 

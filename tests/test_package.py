@@ -26,6 +26,15 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.stdout.strip().splitlines()[-1] == "[]"
 
 
+def test_what_reads_runs_loads_no_network() -> None:
+    code = (
+        "import sys, heatlift.reading, heatlift.report, heatlift.run.place, heatlift.viewer.server;"
+        "print([m for m in ('torch', 'timm', 'distributed') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_public_names_are_things_not_modules_whatever_was_imported_before() -> None:
     for module in walk_packages(heatlift.__path__, "heatlift."):
         import_module(module.name)

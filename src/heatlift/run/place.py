@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from heatlift.errors import HeatliftError
-from heatlift.run.dask_engine import DaskEngine
 from heatlift.run.lease import leased
 from heatlift.run.mirror import RECORD, temporary_mirror
-from heatlift.run.work import Engine, Job, Shards, Work
 from heatlift.storage import below, local_or_url, opened, speaking
+
+if TYPE_CHECKING:
+    from heatlift.run.work import Engine, Job, Shards, Work
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,10 @@ def placed(out: str | Path, engine: Engine) -> Iterator[Place]:
     if isinstance(run, Path):
         yield Place(run, engine)
         return
+    from heatlift.run.dask_engine import (
+        DaskEngine,
+    )  # needs torch, which what only reads runs should not wait for
+
     there = below(run)
     if there and RECORD not in there:
         raise HeatliftError(f"{run} is not empty and not the folder of a run: choose another --out")
