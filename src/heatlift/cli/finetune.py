@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,7 +28,7 @@ def finetune(
     ],
     model: options.Model,
     out: Annotated[
-        Path,
+        str,
         typer.Option("--out", "-o", metavar="DIR", help="A folder; started again, the training goes on."),
     ],
     test: Annotated[
@@ -96,6 +95,7 @@ def finetune(
     from heatlift.finetune.training import WEIGHTS
     from heatlift.finetune.training import finetune as train
     from heatlift.run.plan import validated
+    from heatlift.storage import local_or_url
 
     recipe = validated(
         Recipe,
@@ -122,16 +122,17 @@ def finetune(
             "seed": seed,
         },
     )
-    if "://" in str(out):
+    folder = local_or_url(out)
+    if isinstance(folder, str):
         raise HeatliftError(f"--out {out}: give a folder of this machine")
     with progress.shown("iterations") as shown:
-        metrics = train(recipe, out, shown, ["heatlift", *sys.argv[1:]])
+        metrics = train(recipe, folder, shown, ["heatlift", *sys.argv[1:]])
     print(f"{metrics['iterations']} iterations: {metrics['ended']}")
     for name in ("validation", "test"):
         if metrics[name] is not None:
             print(f"{name:<10} {_line(metrics[name])}")
-    print(f"weights: {out / WEIGHTS}")
-    print(f"next: heatlift audit {test or 'IMAGES'} --model {model} --weights {out / WEIGHTS} --out RUN")
+    print(f"weights: {folder / WEIGHTS}")
+    print(f"next: heatlift audit {test or 'IMAGES'} --model {model} --weights {folder / WEIGHTS} --out RUN")
     if not metrics["reached"]:
         print(
             f"heatlift: validation accuracy {until_val_accuracy:g} was not reached; the weights are those "

@@ -16,6 +16,7 @@ from heatlift.errors import HeatliftError, first_line, let_through, out_of_memor
 from heatlift.finetune.recipe import Recipe
 from heatlift.images import batches
 from heatlift.outputs import logits_in
+from heatlift.precision import resolved
 from heatlift.streams import image_seed
 
 
@@ -46,7 +47,8 @@ def train_stretch(
         HeatliftError: the network can't be trained, the loss is no number, or no image can be read.
     """
     network, device = classifier.network, classifier.device
-    half = torch.autocast(device.type, torch.bfloat16) if classifier.precision == "bf16" else nullcontext()
+    in_half = resolved(recipe.precision, network, device) == "bf16"
+    half = torch.autocast(device.type, torch.bfloat16) if in_half else nullcontext()
     items = drawn(train, recipe, iteration, iterations)
     read = 0
     with _training(classifier, image_seed(recipe.seed, str(iteration), "dropout")):

@@ -196,20 +196,22 @@ def _finished(start: Start, course: _Course, out: Path, progress: Progress) -> d
 def _save_weights(start: Start, path: Path) -> None:
     classifier = start.classifier
     framing = classifier.framing
-    description = Description(
-        model=start.recipe.model,
-        classes=tuple(start.classes),
-        mean=_three(classifier.mean),
-        std=_three(classifier.std),
-        resize=framing.resize,
-        crop=framing.crop,
-        interpolation=framing.interpolation,  # type: ignore[arg-type]
+    description = Description.model_validate(
+        {
+            "model": start.recipe.model,
+            "classes": tuple(start.classes),
+            "mean": _three(classifier.mean),
+            "std": _three(classifier.std),
+            "resize": framing.resize,
+            "crop": framing.crop,
+            "interpolation": framing.interpolation,
+        }
     )
     with whole(path, "wb") as file:
         file.write(described(classifier.network, description))
 
 
-def _three(values: Tensor) -> Any:
+def _three(values: Tensor) -> tuple[float, ...]:
     # As written by a person: 0.485, and not what is nearest to it in float32.
     return tuple(round(value, 6) for value in values.flatten().tolist())
 

@@ -48,9 +48,8 @@ def placed(out: str | Path, engine: Engine) -> Iterator[Place]:
     if isinstance(run, Path):
         yield Place(run, engine)
         return
-    from heatlift.run.dask_engine import (
-        DaskEngine,
-    )  # needs torch, which what only reads runs should not wait for
+    # Here, since it needs torch, for which what only reads runs should not wait.
+    from heatlift.run.dask_engine import DaskEngine
 
     there = below(run)
     if there and RECORD not in there:
