@@ -223,11 +223,15 @@ def test_interrupting_says_that_it_goes_on(
 
 
 def test_version_and_help_from_the_installed_command() -> None:
-    command = Path(sys.executable).parent / "heatlift"
-    for arguments, expected in ((["--version"], "heatlift 0."), (["--help"], "audit"), ([], "audit")):
-        done = subprocess.run(
-            [command, *arguments], capture_output=True, text=True, check=True, env=dict(os.environ)
-        )
+    command = [str(Path(sys.executable).parent / "heatlift")]
+    module = [sys.executable, "-m", "heatlift"]
+    for call, expected in (
+        ([*command, "--version"], "heatlift 0."),
+        ([*command, "--help"], "audit"),
+        (command, "audit"),
+        ([*module, "--version"], "heatlift 0."),
+    ):
+        done = subprocess.run(call, capture_output=True, text=True, check=True, env=dict(os.environ))
         assert expected in done.stdout
         assert done.stderr == ""
 

@@ -24,7 +24,8 @@ from torch import Tensor, nn
 import heatlift as hl
 from heatlift.class_names import chosen_output
 from heatlift.cli import run
-from heatlift.explanation import Explanation, explain
+from heatlift.explaining import explain
+from heatlift.explanation import Explanation
 from heatlift.figures import BLUE, ORANGE
 from heatlift.report.explanation_words import probability, standings, title
 from heatlift.score import class_probability

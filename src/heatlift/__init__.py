@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from heatlift.classifier import Classifier as Classifier
     from heatlift.errors import HeatliftError as HeatliftError
     from heatlift.errors import Refused as Refused
+    from heatlift.explaining import explain as explain
     from heatlift.explanation import Explanation as Explanation
-    from heatlift.explanation import explain as explain
     from heatlift.figures import co_per_step as co_per_step
     from heatlift.figures import heatmap_panel as heatmap_panel
     from heatlift.gax import GAX as GAX
@@ -52,7 +52,7 @@ _HOMES = {
     "augment": "augmentation",
     "co_per_step": "figures",
     "co_score": "score",
-    "explain": "explanation",
+    "explain": "explaining",
     "heatmap_panel": "figures",
     "load": "zoo",
     "methods": "registry",

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -15,19 +15,9 @@ from typing import NoReturn
 
 from heatlift.class_folders import folder_labels
 from heatlift.errors import HeatliftError
+from heatlift.image_files import EXTENSIONS, images_below, listing, stored_images
 from heatlift.manifest import SUFFIXES, read_manifest
 from heatlift.storage import StoredFile, below, local_or_url, opened, speaking
-
-_EVERYDAY = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".avif", ".heic", ".heif"}
-_OTHER = {".bmp", ".tif", ".tiff", ".jp2", ".ppm", ".pgm", ".pbm", ".pnm"}
-EXTENSIONS = frozenset(_EVERYDAY | _OTHER)
-"""A file of a folder is an image if its name ends so, in small or capital letters.
-
-Pillow has no decoder for .heic and .heif; they are here so that a phone's photograph shows up as a
-row that says so instead of going unmentioned."""
-
-CLUTTER = frozenset({"__MACOSX", "@eaDir", "lost+found"})
-"""Folders that archives and file servers leave behind."""
 
 SAMPLE = 4096
 """Bytes of a file's beginning, and of its end, that its fingerprint takes in."""
@@ -93,8 +83,8 @@ def find_images(data: str | Path, num_classes: int, classes: Sequence[str] | Non
     - A **flat folder**: images directly in it and none deeper; no labels.
 
     Images beside class folders are kept, without a label. In folders, a file is an image by its
-    extension (`EXTENSIONS`); other files, hidden ones and `CLUTTER` are passed over. Symbolic links
-    are followed, each folder once. Any of these may be in object storage, as ``s3://bucket/folder``.
+    extension (see `heatlift.image_files`); other files, hidden ones and what archives leave behind
+    are passed over. Symbolic links are followed, each folder once. Any of these may be in object storage, as ``s3://bucket/folder``.
 
     Raises:
         HeatliftError: DATA is not there, is none of these, has no images, or its classes do not fit
@@ -105,9 +95,9 @@ def find_images(data: str | Path, num_classes: int, classes: Sequence[str] | Non
         return _from_storage(place, num_classes, classes)
     root = Path(os.path.abspath(place))
     if os.path.isdir(root):
-        folders, loose = _listing(root)
+        folders, loose = listing(root)
         images = {
-            folder.name: [_item(root, path) for path in _images_below(folder, root)] for folder in folders
+            folder.name: [_item(root, path) for path in images_below(folder, root)] for folder in folders
         }
         return _labelled(root, images, [_item(root, path) for path in loose], num_classes, classes)
     if not os.path.exists(root):
@@ -133,7 +123,7 @@ def class_folders(data: str | Path) -> list[str]:
         raise HeatliftError(
             f"{data} {problem}: give a folder of class folders, or a manifest with --classes FILE"
         )
-    names = [folder.name for folder in _listing(root)[0] if next(_images_below(folder, root), None)]
+    names = [folder.name for folder in listing(root)[0] if next(images_below(folder, root), None)]
     if not names:
         raise HeatliftError(f"{data} has no class folders: put the images of each class into one of its own")
     return names
@@ -147,15 +137,15 @@ def first_images(path: str | Path, number: int) -> list[Item]:
     """
     place = local_or_url(path)
     if isinstance(place, str):
-        items = [_stored(name, file) for name, file in islice(_stored_images(place).items(), number)]
+        items = [_stored(name, file) for name, file in islice(stored_images(place).items(), number)]
         return items or _no_images(place)
     root = Path(os.path.abspath(place))
     if root.is_file() and root.suffix.lower() in EXTENSIONS:
         return [_item(root.parent, root)]
     if not root.is_dir():
         raise HeatliftError(f"{path} is no folder and no image file: give one of them")
-    folders, loose = _listing(root)
-    found = chain(loose, chain.from_iterable(_images_below(folder, root) for folder in folders))
+    folders, loose = listing(root)
+    found = chain(loose, chain.from_iterable(images_below(folder, root) for folder in folders))
     return [_item(root, image) for image in islice(found, number)] or _no_images(root)
 
 
@@ -184,7 +174,7 @@ def _from_storage(url: str, num_classes: int, classes: Sequence[str] | None) -> 
         return _stored_manifest(url, num_classes, classes)
     folders: dict[str, list[Item]] = {}
     loose: list[Item] = []
-    for name, file in _stored_images(url).items():
+    for name, file in stored_images(url).items():
         folder, inside, _ = name.partition("/")
         (folders.setdefault(folder, []) if inside else loose).append(_stored(name, file))
     return _labelled(url, dict(sorted(folders.items())), loose, num_classes, classes)
@@ -215,53 +205,6 @@ def _stored_manifest(url: str, num_classes: int, classes: Sequence[str] | None) 
             for name, label in rows
         ),
     )
-
-
-def _stored_images(url: str) -> dict[str, StoredFile]:
-    """The image files below an address, by their paths from there."""
-    return {
-        name: file
-        for name, file in below(url).items()
-        if os.path.splitext(name)[1].lower() in EXTENSIONS and CLUTTER.isdisjoint(name.split("/"))
-    }
-
-
-def _listing(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The folders and the images directly in a folder, each sorted by name."""
-    folders, images = [], []
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith(".") or entry.name in CLUTTER:
-                    continue
-                # isdir, since is_dir raises for a link that leads to itself.
-                linked = entry.is_symlink() and os.path.isdir(entry.path)
-                if linked or entry.is_dir(follow_symlinks=False):
-                    folders.append(Path(entry.path))
-                elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS:
-                    images.append(Path(entry.path))
-    except OSError as error:
-        raise HeatliftError(f"cannot list {folder}: {error.strerror}") from error
-    return sorted(folders), sorted(images)
-
-
-def _images_below(folder: Path, root: Path) -> Iterator[Path]:
-    # A link may lead back up or to itself, so each folder on the disk is visited once.
-    seen = {_identity(root)}
-    waiting = [folder]
-    while waiting:
-        here = waiting.pop()
-        if _identity(here) in seen:
-            continue
-        seen.add(_identity(here))
-        folders, images = _listing(here)
-        yield from images
-        waiting.extend(reversed(folders))
-
-
-def _identity(folder: Path) -> tuple[int, int]:
-    status = folder.stat()
-    return status.st_dev, status.st_ino
 
 
 def _dataset(root: str | Path, kind: str, items: Iterable[Item]) -> Dataset:

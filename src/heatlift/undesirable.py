@@ -6,17 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
-import torch
 from torch import Tensor
 
 from heatlift.classifier import Classifier
 from heatlift.errors import HeatliftError
-from heatlift.evolution import Film
-from heatlift.lift import Subjects, logits_of
-from heatlift.mask_problem import MaskProblem, Mean, at_size_of, key_before
-from heatlift.masked import Undesirable, measured
-from heatlift.optimise import Observer, Optimiser, Progress
-from heatlift.perturbation import Reference, ReferenceName, reference_images
+from heatlift.lift import Subjects
+from heatlift.mask_trials import mask_trials
+from heatlift.masked import Undesirable
+from heatlift.optimise import Observer, Progress
+from heatlift.perturbation import Reference, ReferenceName
 from heatlift.portions import Portions
 from heatlift.precision import Precision
 from heatlift.regularise import (
@@ -24,7 +22,6 @@ from heatlift.regularise import (
     Variation,
 )
 from heatlift.types import Target
-from heatlift.views import drawn_views
 
 Factor: TypeAlias = Literal["target", "non_target"]
 Game: TypeAlias = Literal["improve", "delete", "preserve"]
@@ -241,87 +238,14 @@ class UndesirablePixels:
                 )
         if count < 1 or first < 0:
             raise HeatliftError(f"{count} trials from number {first}: give at least 1, from 0")
-        portions = portions or Portions(self.batch_size)
-        subjects = Subjects.of(classifier, images, target, portions)
-        reference = reference_images(subjects.images, self.reference, self.kernel, self.sigma)
-        # As many at a time as fill the network's passes: more would only take memory.
-        together = max(1, portions.size // (len(subjects.images) * self.restarts))
-        groups = [range(k, min(k + together, first + count)) for k in range(first, first + count, together)]
-        size = subjects.images.shape[2:]
-        film = Film(subjects.target, size, view=self.views > 0) if observe is None else None
-        watcher = observe if film is None else _taken(film)
-        found: list[Undesirable] = []
-        for place, group in enumerate(groups):
-
-            def heard(step: int, left: int, place: int = place) -> None:
-                if progress is not None:
-                    progress((place * self.steps + step) // len(groups), left)
-
-            watching, filmed = (watcher, film) if not place else (None, None)
-            found += self._together(
-                subjects, reference, group, [classifier, *others], watching, filmed, heard
-            )
-        return found
-
-    def _together(
-        self,
-        subjects: Subjects,
-        reference: Tensor,
-        trials: range,
-        networks: Sequence[Classifier],
-        observe: Observer | None,
-        film: Film | None,
-        progress: Progress,
-    ) -> list[Undesirable]:
-        """Some trials as one batch of problems; the film is of the first of them."""
-        x, n, portions = subjects.images, len(subjects.images), subjects.portions
-        runs, problem = len(trials) * self.restarts, MaskProblem(self, x, reference)
-        purposes = [str(trials[0] * self.restarts + run) for run in range(runs)]
-        optimiser = Optimiser(
-            problem.of_optimiser(),
-            [one.in_precision(self.precision) for one in networks],
-            self.steps,
-            self.lr,
-            shared=self.shared,
-            portions=portions,
+        return mask_trials(
+            self,
+            Subjects.of(classifier, images, target, portions or Portions(self.batch_size)),
+            range(first, first + count),
+            networks=[classifier, *others],
+            observe=observe,
+            progress=progress,
         )
-        given = {
-            "image": torch.arange(n, device=x.device).repeat(runs),
-            "target": subjects.target.repeat(runs),
-        }
-        if self.factor is not None:
-            # Of the networks as the optimiser has them, whose rounding is its own.
-            for i, network in enumerate(optimiser.classifiers):
-                inputs = network.resized(x.to(network.device)) if i else x
-                given[key_before(i)] = logits_of(network, inputs, portions).to(x.device).repeat(runs, 1)
-        if self.views:
-            size = (self.steps + 1, self.views)
-            given["views"] = torch.cat(
-                [
-                    drawn_views(x, size, self.shift, self.mirror, self.seed, f"views/{p}", alternating=True)
-                    for p in purposes
-                ]
-            )
-        start = torch.cat([problem.start(purpose) for purpose in purposes])
-        mean = Mean(self.steps - round(self.steps * self.averaged) + 1) if self.averaged else None
-
-        def seen(step: int, rows: Tensor, decoded: Tensor, logits: Tensor) -> None:
-            if mean is not None:
-                mean.add(step, rows, decoded, len(start))
-            if observe is not None and bool((rows < n).any()):
-                observe(step, rows[rows < n], decoded[rows < n], logits[rows < n])
-
-        found = optimiser((start,), given, seen, progress)
-        coarse = problem.decode(found.parameters, given)
-        shape = (len(trials), self.restarts, n)
-        if mean is not None:
-            coarse = mean.over(coarse)
-        masks = at_size_of(x, coarse.unflatten(0, shape).mean(dim=1).flatten(0, 1)).split(n)
-        history = found.history.unflatten(0, shape).mean(dim=1)
-        return [
-            measured(subjects, reference, masks[t], history[t], film if not t else None)
-            for t in range(len(trials))
-        ]
 
 
 STABLE: dict[str, Any] = {
@@ -341,12 +265,3 @@ STABLE: dict[str, Any] = {
     "lr": 0.15,
 }
 """The settings of `UndesirablePixels.stable`; what else was tried is in the documentation."""
-
-
-def _taken(film: Film) -> Observer:
-    """A film of what masks take away."""
-
-    def observe(step: int, rows: Tensor, decoded: Tensor, logits: Tensor) -> None:
-        film(step, rows, 1 - decoded, logits)
-
-    return observe

@@ -64,7 +64,7 @@ def lifted(photographs: Path, out: Path) -> int:
 
 def explained(photographs: Path, out: Path) -> None:
     """Explain a photograph that the audit's network gets wrong, and one of the same scene it gets right."""
-    from heatlift.explanation import explain
+    from heatlift.explaining import explain
     from heatlift.reading import read
     from heatlift.zoo import load
 

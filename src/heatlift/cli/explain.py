@@ -50,7 +50,7 @@ def explain(
     Example: heatlift explain photo.jpg --model demo --label tabby --out photo.html
     """
     from heatlift.cli import progress
-    from heatlift.explanation import explain as explained
+    from heatlift.explaining import explain as explained
     from heatlift.explanation import savable
     from heatlift.zoo import load, read_classes
 

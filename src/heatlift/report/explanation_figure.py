@@ -9,10 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from matplotlib.textpath import text_to_path
 
 from heatlift.figures import BLUE, ORANGE
 from heatlift.report import explanation_words as words
@@ -27,13 +24,14 @@ from heatlift.report.explanation_panels import (
     styled,
 )
 from heatlift.report.explanation_words import Standing
+from heatlift.report.sheet import MARGIN, TEXT, Sheet, fitted, text_width, wrapped
 from heatlift.wording import clean, shorten
 
 if TYPE_CHECKING:
     from heatlift.explanation import Change, Explanation, Seen
 
 # All lengths are in inches, from the top left.
-MARGIN, GAP = 0.4, 0.32
+GAP = 0.32
 SIDE = 2.5
 BARS = 3.5
 WIDTH = 2 * MARGIN + 3 * (SIDE + GAP) + BARS
@@ -41,8 +39,8 @@ HEAD, FOOT = 1.2, 0.95
 ABOVE, BELOW = 0.72, 0.62
 """What a row has above its pictures, and below."""
 
-SMALL, TEXT, LARGE, HUGE = 8.5, 9.5, 12.0, 16.0
-"""Sizes of type, in points."""
+SMALL, LARGE, HUGE = 8.5, 12.0, 16.0
+"""Further sizes of type, in points."""
 
 OTHER, NEUTRAL = "#a9aeb8", "#3f6f73"
 """Bars of classes that nothing is said about, and of a prediction of which it is not known if it is right."""
@@ -62,7 +60,7 @@ _KEEPING: dict[str, dict[str, Any]] = {
 def explanation_figure(explanation: Explanation) -> Figure:
     """Lay out the picture; matplotlib's pyplot never hears of it."""
     with styled(), _quiet():
-        sheet = _Sheet(WIDTH, HEAD + (1 + len(explanation.changes)) * (ABOVE + SIDE + BELOW) + FOOT)
+        sheet = Sheet(WIDTH, HEAD + (1 + len(explanation.changes)) * (ABOVE + SIDE + BELOW) + FOOT)
         _head(sheet, explanation)
         _seen(sheet, explanation, HEAD)
         for place, change in enumerate(explanation.changes, 1):
@@ -77,60 +75,20 @@ def written(figure: Figure, file: IO[bytes], kind: str, dpi: int) -> None:
         figure.savefig(file, format=kind, dpi=dpi, **_KEEPING[kind])
 
 
-class _Sheet:
-    """A figure measured in inches from its top left."""
-
-    def __init__(self, width: float, height: float) -> None:
-        self.width, self.height = width, height
-        self.figure = Figure(figsize=(width, height), dpi=100, facecolor="white")
-
-    def panel(self, left: float, top: float, width: float, height: float) -> Axes:
-        return self.figure.add_axes(
-            (left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height)
-        )
-
-    def write(self, left: float, top: float, text: str, size: float = TEXT, **style: Any) -> None:
-        """Write lines of text, the first one's upper edge at ``top``."""
-        place = (left / self.width, 1 - top / self.height)
-        self.figure.text(*place, text, size=size, **{"va": "top", "linespacing": 1.25, **style})
-
-    def paragraph(
-        self,
-        left: float,
-        top: float,
-        text: str,
-        width: float,
-        size: float = TEXT,
-        most: int = 9,
-        **style: Any,
-    ) -> float:
-        """Write a text in lines of at most this width; returns where the next one may begin."""
-        lines = _wrapped(text, width, size, most)
-        self.write(left, top, "\n".join(lines), size, **style)
-        return top + len(lines) * size * 1.5 / 72 + 0.05
-
-    def rule(self, top: float) -> None:
-        y = 1 - top / self.height
-        ends = [MARGIN / self.width, 1 - MARGIN / self.width]
-        self.figure.add_artist(
-            Line2D(ends, [y, y], color=RULE, linewidth=0.8, transform=self.figure.transFigure)
-        )
-
-
-def _head(sheet: _Sheet, explanation: Explanation) -> None:
+def _head(sheet: Sheet, explanation: Explanation) -> None:
     about = [
         shorten(explanation.network["name"], 60),
         *([shorten(explanation.name, 60)] * bool(explanation.name)),
     ]
     room = WIDTH - 2 * MARGIN
-    sheet.write(MARGIN, 0.26, _fitted(" · ".join(about), room, SMALL), SMALL, color=MUTED)
+    sheet.write(MARGIN, 0.26, fitted(" · ".join(about), room, SMALL), SMALL, color=MUTED)
     title = words.title(explanation)
-    size = next((s for s in (HUGE, 14.0, LARGE) if _width(title, s, "bold") <= room), LARGE)
-    sheet.write(MARGIN, 0.46, _fitted(title, room, size, "bold"), size, weight="bold")
+    size = next((s for s in (HUGE, 14.0, LARGE) if text_width(title, s, "bold") <= room), LARGE)
+    sheet.write(MARGIN, 0.46, fitted(title, room, size, "bold"), size, weight="bold")
     sheet.paragraph(MARGIN, 0.83, " ".join(words.findings(explanation)), room, TEXT, 2)
 
 
-def _seen(sheet: _Sheet, explanation: Explanation, top: float) -> None:
+def _seen(sheet: Sheet, explanation: Explanation, top: float) -> None:
     _row_title(sheet, top, "What the network sees, and where it looks")
     first, second, third, last = _columns()
     pictures = top + ABOVE
@@ -153,7 +111,7 @@ def _seen(sheet: _Sheet, explanation: Explanation, top: float) -> None:
     _bars(sheet, last, top, words.standings(explanation), "What it says: probability of each class")
 
 
-def _change(sheet: _Sheet, explanation: Explanation, change: Change, top: float) -> None:
+def _change(sheet: Sheet, explanation: Explanation, change: Change, top: float) -> None:
     sheet.rule(top)
     _row_title(sheet, top, words.question(explanation, change))
     first, second, third, last = _columns()
@@ -181,7 +139,7 @@ def _change(sheet: _Sheet, explanation: Explanation, change: Change, top: float)
     _bars(sheet, last, top, words.standings(explanation, change), "What it says then")
 
 
-def _foot(sheet: _Sheet, explanation: Explanation) -> None:
+def _foot(sheet: Sheet, explanation: Explanation) -> None:
     down = sheet.height - FOOT + 0.12
     sheet.rule(down - 0.12)
     for caveat in words.caveats(explanation):
@@ -193,30 +151,28 @@ def _columns() -> tuple[float, float, float, float]:
     return first, second, third, last
 
 
-def _row_title(sheet: _Sheet, top: float, text: str) -> None:
-    fitted = _fitted(text, WIDTH - 2 * MARGIN, LARGE, "bold")
-    sheet.write(MARGIN, top + 0.14, fitted, LARGE, weight="bold")
+def _row_title(sheet: Sheet, top: float, text: str) -> None:
+    line = fitted(text, WIDTH - 2 * MARGIN, LARGE, "bold")
+    sheet.write(MARGIN, top + 0.14, line, LARGE, weight="bold")
 
 
-def _picture(sheet: _Sheet, left: float, top: float, title: str) -> Axes:
+def _picture(sheet: Sheet, left: float, top: float, title: str) -> Axes:
     sheet.write(left, top + ABOVE - 0.2, title, TEXT)
     axes = sheet.panel(left, top + ABOVE, SIDE, SIDE)
     axes.set_anchor("N")
     return axes
 
 
-def _caption(sheet: _Sheet, left: float, pictures: float, text: str) -> None:
+def _caption(sheet: Sheet, left: float, pictures: float, text: str) -> None:
     sheet.paragraph(left, pictures + SIDE + 0.07, text, SIDE, SMALL, 2, color=MUTED)
 
 
-def _scale(
-    sheet: _Sheet, left: float, pictures: float, shades: ScalarMappable, ends: tuple[str, str]
-) -> None:
+def _scale(sheet: Sheet, left: float, pictures: float, shades: ScalarMappable, ends: tuple[str, str]) -> None:
     """A strip of the heatmap's colours between what its ends stand for."""
     top, size = pictures + SIDE + 0.07, SMALL
     sheet.write(left, top, ends[0], size, color=MUTED)
     sheet.write(left + SIDE, top, ends[1], size, color=MUTED, ha="right")
-    start, end = (_width(text, size) + 0.08 for text in ends)
+    start, end = (text_width(text, size) + 0.08 for text in ends)
     axes = sheet.panel(left + start, top + 0.025, SIDE - start - end, 0.09)
     bar = sheet.figure.colorbar(shades, cax=axes, orientation="horizontal", ticks=[])
     bar.outline.set(edgecolor=RULE, linewidth=0.6)
@@ -232,12 +188,12 @@ def _applies(axes: Axes, seen: Seen) -> bool:
     if seen.heatmap is not None:
         return True
     axes.set(xticks=[], yticks=[])
-    lines = _wrapped(f"Not shown: {clean(seen.why_not)}", SIDE - 0.3, TEXT, 11)
+    lines = wrapped(f"Not shown: {clean(seen.why_not)}", SIDE - 0.3, TEXT, 11)
     axes.text(0.06, 0.94, "\n".join(lines), va="top", size=TEXT, color=MUTED, linespacing=1.3)
     return False
 
 
-def _bars(sheet: _Sheet, left: float, top: float, standings: Sequence[Standing], title: str) -> None:
+def _bars(sheet: Sheet, left: float, top: float, standings: Sequence[Standing], title: str) -> None:
     """A bar for each class below its name; the outline is what it was before."""
     sheet.write(left, top + ABOVE - 0.2, title, TEXT)
     pictures, pitch = top + ABOVE, SIDE / max(words.TOP + 1, len(standings))
@@ -247,11 +203,11 @@ def _bars(sheet: _Sheet, left: float, top: float, standings: Sequence[Standing],
     for place, standing in enumerate(standings):
         down, colour = place * pitch, COLOURS.get(standing.role, OTHER)
         emphasis = "bold" if standing.role else "normal"
-        figures = _width(standing.figures, TEXT, emphasis) + 0.15
+        figures = text_width(standing.figures, TEXT, emphasis) + 0.15
         rank = f"{standing.rank}. " if standing.rank > words.TOP else ""
         tag = f" ({standing.tag})" if standing.tag else ""
-        room = BARS - figures - _width(rank + tag, TEXT, emphasis)
-        name = f"{rank}{_fitted(standing.name, room, TEXT, emphasis)}{tag}"
+        room = BARS - figures - text_width(rank + tag, TEXT, emphasis)
+        name = f"{rank}{fitted(standing.name, room, TEXT, emphasis)}{tag}"
         sheet.write(left, pictures + down + 0.02, name, TEXT, weight=emphasis)
         sheet.write(left + BARS, pictures + down + 0.02, standing.figures, TEXT, weight=emphasis, ha="right")
         box = {"y": down + 0.205, "height": 0.12}
@@ -264,43 +220,6 @@ def _bars(sheet: _Sheet, left: float, top: float, standings: Sequence[Standing],
             axes.add_patch(outline)
     note = "Bar: after the change; outline: before it." if standings[0].after is not None else ""
     sheet.write(left, pictures + SIDE + 0.07, note, SMALL, color=MUTED)
-
-
-def _wrapped(text: str, width: float, size: float, most: int) -> list[str]:
-    """Lines of at most this width; what does not fit into the last one is cut."""
-    lines: list[str] = []
-    for word in text.split():
-        joined = f"{lines[-1]} {word}" if lines else word
-        if lines and _width(joined, size) <= width:
-            lines[-1] = joined
-        elif len(lines) < most:
-            lines.append(_fitted(word, width, size))
-        else:
-            lines[-1] = _cut(f"{lines[-1]} {word}", width, size)
-            break
-    return lines
-
-
-def _cut(text: str, width: float, size: float) -> str:
-    while _width(f"{text}…", size) > width:
-        text = text[:-1]
-    return f"{text}…"
-
-
-def _fitted(text: str, width: float, size: float, weight: str = "normal") -> str:
-    """The text, cut in its middle to this width."""
-    length, fitted = len(text), text
-    while length > 1 and _width(fitted, size, weight) > width:
-        length -= 1
-        fitted = shorten(text, length)
-    return fitted
-
-
-def _width(text: str, size: float, weight: str = "normal") -> float:
-    """In inches, as it is drawn."""
-    font = FontProperties(family="DejaVu Sans", size=size, weight=weight)
-    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
-    return float(width) / 72
 
 
 class _quiet(warnings.catch_warnings):
