@@ -33,10 +33,12 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/demo.installed: $(BIN)/python pyproject.toml
+	@echo 'installing into $(VENV), which takes a few minutes'
 	$(BIN)/python -m pip install --quiet --editable '.[demo]'
 	touch $@
 
 $(VENV)/dev.installed: $(BIN)/python pyproject.toml
+	@echo 'installing into $(VENV), which takes a few minutes'
 	$(BIN)/python -m pip install --quiet --editable '.[demo,dev]'
 	touch $@ $(VENV)/demo.installed
 

@@ -150,6 +150,10 @@ def test_tuples_go_in_and_come_out() -> None:
     assert torch.equal(found, Explainer(clf, "saliency").attribute(inputs, target=0))
     assert isinstance(Explainer(clf, "saliency"), captum.attr.Attribution)
     assert [Explainer(clf, m).multiplies_by_inputs for m in ("saliency", "deeplift")] == [False, True]
+    for name in ("InputXGradient", "Occlusion", "FeatureAblation", "GradientShap", "Saliency", "DeepLift"):
+        ours = Explainer(clf, f"captum:{name}")
+        assert ours.multiplies_by_inputs == getattr(captum.attr, name)(ours.forward_func).multiplies_by_inputs
+    assert not Explainer(clf, "captum:LayerGradCam", layer="last").multiplies_by_inputs
 
 
 def test_what_can_t_be_right_is_refused() -> None:

@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger
 from scipy.stats import mannwhitneyu
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
+from torchmetrics import MetricCollection
 
 from heatlift import Classifier, HeatliftError, Refused, attribute, augment, co_score, rescale
 from heatlift.adapters.lightning import COAudit
+from heatlift.adapters.torchmetrics import COScore, RelativeImprovement
 from heatlift.controls import CONTROLS
 
 MEAN, STD = (0.5, 0.4, 0.6), (0.25, 0.2, 0.3)
@@ -68,8 +70,10 @@ def dataset(n: int, seed: int) -> TensorDataset:
     return TensorDataset(images, labels)
 
 
-def trained(folder: Path, callbacks: list[Any], epochs: int = 2) -> tuple[Tiny, Trainer]:
-    module = Tiny()
+def trained(
+    folder: Path, callbacks: list[Any], epochs: int = 2, module: Tiny | None = None
+) -> tuple[Tiny, Trainer]:
+    module = module or Tiny()
     trainer = Trainer(
         max_epochs=epochs,
         accelerator="cpu",
@@ -208,6 +212,56 @@ def fails_on_few(classifier: Classifier, images: Tensor, target: Tensor) -> Tens
 LARGEST = dataset(124, 3).tensors[0][4:].max()
 
 
+class _AuditsAnother(Callback):
+    """Audits a module that is not trained, in the middle of training, and without gradients."""
+
+    def __init__(self, audit: COAudit, other: LightningModule) -> None:
+        self.audit, self.other = audit, other
+        self.found: list[Any] = []
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        with torch.inference_mode():
+            self.found.append(self.audit.audit(self.other).figures)
+
+
+def test_the_module_that_is_given_is_the_one_audited(tmp_path: Path) -> None:
+    audit = COAudit.of(dataset(60, 3), 40, methods=("saliency", "deeplift"))
+    other = Tiny()
+    with torch.no_grad():
+        other.network[-1].bias += torch.tensor([9.0, 0.0, 0.0])
+    expected = audit.audit(other).figures
+    assert expected["co/deeplift/add/n"] == 40
+    beside = _AuditsAnother(audit, other)
+    trained(tmp_path, [audit, beside], epochs=1)
+    assert beside.found[-1] == expected
+    assert audit.rows[0].figures["co/accuracy"] != expected["co/accuracy"]
+    with pytest.raises(HeatliftError, match="unknown method 'salience'"):
+        trained(tmp_path, [audit, COAudit(audit.images, audit.labels, ("salience",))])
+    assert audit.audit(other).figures == expected
+
+
+class _Measures(Tiny):
+    """Logs metrics whose figures are a dictionary, as the documentation says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.metrics = MetricCollection({"co": COScore(), "phi": RelativeImprovement()})
+
+    def validation_step(self, batch: list[Tensor], index: int) -> None:
+        images, labels = batch
+        self.metrics.update(self(images), self(images * 0.5), labels)
+
+    def on_validation_epoch_end(self) -> None:
+        self.log_dict(self.metrics.compute())
+        self.metrics.reset()
+
+
+def test_metrics_are_logged_by_a_module(tmp_path: Path) -> None:
+    _, trainer = trained(tmp_path, [], module=_Measures())
+    assert trainer.callback_metrics["co_n"] == 16
+    assert math.isfinite(trainer.callback_metrics["phi_median"])
+
+
 def test_of_draws_from_the_whole_data_set() -> None:
     everything = dataset(60, 3)
     audit, again, other = (COAudit.of(everything, 20, seed) for seed in (0, 0, 1))
@@ -226,6 +280,10 @@ def test_what_can_t_be_audited_is_said_before_the_first_epoch(tmp_path: Path) ->
         COAudit(images, labels, controls=("nose",))
     with pytest.raises(HeatliftError, match="unknown operation 'divide'"):
         COAudit(images, labels, operation="divide")  # type: ignore[arg-type]
+    with pytest.raises(HeatliftError, match="methods 'saliency': give a list of names"):
+        COAudit(images, labels, methods="saliency")
+    with pytest.raises(HeatliftError, match="0 of 8 images: give at least one"):
+        COAudit.of(dataset(8, 3), 0)
     with pytest.raises(HeatliftError, match="unknown method 'salience'"):
         trained(tmp_path, [COAudit(images, labels, ("salience",))])
     linear = COAudit(images, labels, ("guided_backprop",), network=_linear)

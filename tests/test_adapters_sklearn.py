@@ -125,6 +125,26 @@ def test_the_calibration_error_s_interval_holds_the_truth(true: float) -> None:
     assert held >= 52  # 57 expected; fewer than this once in 100 seeds
 
 
+def test_a_random_state_is_whatever_scikit_learn_takes() -> None:
+    features, correct = planted(100)
+    for state in (None, np.random.RandomState(3)):
+        assert CorrectnessIndicator(resamples=20, random_state=state).fit(features, correct).assessment_
+    with pytest.raises(ValueError, match="0 bins"):
+        CorrectnessIndicator(bins=0).fit(features, correct)
+
+
+def test_of_classes_that_are_named_the_confidence_is_not_judged() -> None:
+    """Sorted, "wrong" comes last, so that the chances are of being wrong, and the confidence isn't."""
+    features, correct = planted(200)
+    named = np.where(correct, "right", "wrong")
+    indicator = CorrectnessIndicator(resamples=20).fit(features, named)
+    assert indicator.classes_.tolist() == ["right", "wrong"]
+    assert set(indicator.assessment_.calibration) == {"indicator", "confidence"}
+    assert "as given" not in indicator.verdict_
+    of_right = CorrectnessIndicator(resamples=20).fit(features, correct).predict_proba(features)[:, 1]
+    assert indicator.predict_proba(features)[:, 0] == pytest.approx(of_right, abs=1e-6)
+
+
 def test_too_few_errors_are_said() -> None:
     features, correct = planted(60)
     indicator = CorrectnessIndicator().fit(features, correct)

@@ -12,6 +12,7 @@ import pytest
 from safetensors.torch import save_file
 
 from heatlift.cli import run
+from heatlift.cli.progress import shown
 from networks import small
 from pictures import class_folders
 
@@ -110,7 +111,7 @@ BAD = {
     ),
     "unknown precision": (
         "audit {data} --model networks:small --out {here}/run --precision fp8",
-        "'fp8' is not one of",
+        "--precision 'fp8': choose from auto, fp32, bf16",
     ),
     "no batch size": (
         "audit {data} --model networks:small --out {here}/run --batch-size many",
@@ -119,6 +120,10 @@ BAD = {
     "no function of one's own": (
         "audit {data} --model networks:small --out {here}/run --methods nowhere:method",
         "unknown method 'nowhere:method'",
+    ),
+    "a model that is no function": (
+        "check networks:torch",
+        "model networks:torch is a module: it must be a function",
     ),
     "no method to try": ("check networks:small --methods ,", "no method to try: choose from saliency,"),
     "the same logits for every image": (
@@ -163,7 +168,7 @@ BAD = {
     ),
     "out is a file": (
         "audit {data} --model networks:small --out {here}/names.txt",
-        "not the folder of a run",
+        "names.txt is a file: give a folder",
     ),
     "no run": ("report {here}/notes", "not the folder of a run"),
     "class of no output": (
@@ -234,6 +239,23 @@ def test_version_and_help_from_the_installed_command() -> None:
         done = subprocess.run(call, capture_output=True, text=True, check=True, env=dict(os.environ))
         assert expected in done.stdout
         assert done.stderr == ""
+
+
+def test_the_list_of_commands_is_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    assert "..." not in capsys.readouterr().out.partition("Commands:")[2]
+
+
+def test_progress_says_no_line_twice_and_counts_images_only(capsys: pytest.CaptureFixture[str]) -> None:
+    with shown() as progress:
+        progress(0, 1, "finding a batch size")
+        for done in (0, 4, 4, 4):
+            progress(done, 4, "lifting")
+    assert capsys.readouterr().err.splitlines() == [
+        "finding a batch size: 0/1",
+        "lifting: 0/4 images",
+        "lifting: 4/4 images",
+    ]
 
 
 @pytest.mark.parametrize("command", ["audit", "check", "demo", "report"])

@@ -151,7 +151,6 @@ NOT_RUN = {
     r"pip install|make (demo|test|check)": "how all of this came to be here",
     r"heatlift demo": "takes minutes; tests/test_demo.py has its photographs, the notebooks its network",
     r"heatlift view": "goes on until it is ended; tests/test_viewer_command.py",
-    r"heatlift finetune|--weights nets/": "tests/test_finetune.py",
     r"heatlift reproduce": "tests/test_reproduce_page.py",
     r"heatlift check hf:": "tests/test_hugging_face.py",
     r"--indicator": "tests/test_indicators.py, with a module of its own",
@@ -167,6 +166,8 @@ STAND_IN = "torchvision:squeezenet1_1"
 INSTEAD = (
     (r"torchvision:\w+ --weights net.safetensors", f"{STAND_IN} --size 64 --weights net.safetensors"),
     (r"torchvision:densenet121 --weights random", f"{STAND_IN} --size 64 --weights random"),
+    (r"--model demo --weights nets/", f"--model {STAND_IN} --weights nets/"),
+    (r"(finetune .*)--model demo\b", rf"\1--model {STAND_IN} --weights random --size 64"),
     (r"--model demo\b", f"--model {STAND_IN} --weights random --num-classes 2 --size 64"),
     (r"--verify-on demo-lite2", f"--verify-on {STAND_IN} --verify-weights net.safetensors"),
     (r"--label tabby", "--label dog --classes classes.txt"),
@@ -181,6 +182,7 @@ LESS = {
     "lift": "--steps 2 --max-steps 2",
     "undesirable": "--steps 2 --restarts 1",
     "explain": "--fast",
+    "finetune": "--min-iterations 2 --max-iterations 2 --until-val-accuracy 0.01",
 }
 
 
@@ -214,12 +216,16 @@ def test_every_command_runs_or_says_why_not() -> None:
 
 @pytest.fixture(scope="module")
 def furnished(workplace: Path) -> Path:
-    """With the files that the pages speak of: weights, class names, a photograph, another network's run."""
+    """With what the pages speak of: weights, class names, a photograph, X-rays, other networks."""
     clf = hl.load(STAND_IN, weights="random", num_classes=2, size=64, seed=1)
     save_file(clf.network.state_dict(), workplace / "net.safetensors")
     (workplace / "classes.txt").write_text("cat\ndog\n", encoding="utf-8")
     picture(7, 90).save(workplace / "photo.jpg")
+    for part in ("train", "test"):
+        class_folders(workplace / "xrays" / part, each=6, classes=("NORMAL", "PNEUMONIA"))
     with contextlib.chdir(workplace):
+        trained = f"finetune xrays/train --model {STAND_IN} --weights random --size 64 --out nets/first"
+        assert run([*trained.split(), *LESS["finetune"].split()]) == 0
         other = f"audit photos --model {STAND_IN} --size 64 --weights random --seed 1 --num-classes 2"
         less = "--methods saliency --operations add --controls zero --out runs/other"
         assert run([*other.split(), *less.split()]) == 0

@@ -6,6 +6,7 @@ import html
 import io
 import re
 import warnings
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ from heatlift.cli import run
 from heatlift.explaining import explain
 from heatlift.explanation import Explanation
 from heatlift.figures import BLUE, ORANGE
-from heatlift.report.explanation_words import probability, standings, title
+from heatlift.report.explanation.page import build_explanation_page
+from heatlift.report.explanation.words import probability, standings, title
 from heatlift.score import class_probability
 from networks import images, no_convolution, returns_nan_for_dark_images, small
 from pictures import picture
@@ -239,6 +241,24 @@ def test_the_figure_says_what_was_found(wrong: Explanation) -> None:
     assert len([axes for axes in figure.axes if axes.images]) >= 9
     assert not any(text.get_parse_math() for text in texts(figure))
     assert not plt.get_fignums()
+
+
+def test_captions_say_where_the_lines_are_and_the_unit(wrong: Explanation) -> None:
+    mask = wrong.changes[0]
+    cases = (
+        (replace(mask, heatmap=torch.full_like(mask.heatmap, 0.3)), "No line: nothing is blurred by more"),
+        (replace(mask, heatmap=torch.full_like(mask.heatmap, 0.9)), "The line surrounds what is blurred"),
+    )
+    for change, words in cases:
+        one = replace(wrong, changes=(change, wrong.changes[-1]))
+        page = build_explanation_page(one)
+        for text in (said(one.figure()), " ".join(view.caption for view in page.answers[0].views)):
+            assert words in text
+    texts_of_page = [view.caption for view in (*page.views, *page.answers[-1].views)]
+    assert sum("at half of the colours’ limit" in text for text in texts_of_page) == 2
+    assert said(one.figure()).count("Lines: half the scale.") == 2
+    assert "logits per unit of brightness" in said(one.figure())
+    assert "logits per unit of brightness" in " ".join(texts_of_page)
 
 
 def test_colours_are_those_of_right_and_wrong(wrong: Explanation) -> None:

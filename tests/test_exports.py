@@ -23,9 +23,9 @@ from heatlift.cli import run as command_line
 from heatlift.errors import HeatliftError
 from heatlift.report import FORMATS, export
 from heatlift.report.distributions import Axis
-from heatlift.report.exports_escaping import escaped
-from heatlift.report.exports_figures import light_colours, plates_of, standalone
-from heatlift.report.exports_pdf import as_pdf, parse_path, parse_transform
+from heatlift.report.exports.escaping import escaped
+from heatlift.report.exports.figures import light_colours, plates_of, standalone
+from heatlift.report.exports.pdf import as_pdf, parse_path, parse_transform
 from heatlift.report.html import build
 from heatlift.report.plate import GroupRow, Groups, Plate
 from lift_runs import write_lift_run
@@ -270,6 +270,11 @@ def test_every_figure_is_there_twice_with_its_caption(figures: dict[str, Path], 
     assert {path.suffix for path in folder.iterdir()} == {".svg", ".pdf", ".md"}
     captions = (folder / "captions.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^## (.+)$", captions, re.MULTILINE)) == drawn
+
+
+def test_the_files_of_one_heatmap_bear_its_name(figures: dict[str, Path]) -> None:
+    names = {path.stem for path in figures["audit"].glob("choice-*.svg")}
+    assert any(re.fullmatch(r"choice-\d+-saliency-add-free", name) for name in names)
 
 
 def test_every_figure_of_the_page_is_among_them(made: dict[str, Path], figures: dict[str, Path]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from heatlift.finetune import training
 from heatlift.finetune.measures import measured
 from heatlift.finetune.recipe import Recipe
 from heatlift.finetune.start import prepare
-from heatlift.finetune.stretch import drawn, snapshot
+from heatlift.finetune.stretch import drawn, snapshot, train_stretch
 from heatlift.finetune.training import finetune
 from heatlift.images import decode
 from heatlift.streams import image_seed
@@ -100,7 +102,7 @@ def test_steps_are_adam_s_on_the_images_drawn(data: Path, tmp_path: Path) -> Non
     classifier = learner()
     network = classifier.network.to(memory_format=torch.channels_last)
     start = prepare(settings)
-    images = drawn(start.train, settings, 0, 3)
+    images = list(islice(drawn(start.train, settings, 0, 3), 24))
     optimiser = torch.optim.Adam(network.parameters(), 0.01, (0.5, 0.999))
     torch.manual_seed(image_seed(0, "0", "dropout"))
     network.train()
@@ -120,13 +122,13 @@ def test_steps_are_adam_s_on_the_images_drawn(data: Path, tmp_path: Path) -> Non
 
 def test_draws_are_uniform_with_replacement(data: Path) -> None:
     start = prepare(recipe(data, batch_size=32))
-    items = drawn(start.train, start.recipe, 0, 100)
+    items = list(islice(drawn(start.train, start.recipe, 0, 100), 3200))
     counts = np.array([items.count(item) for item in start.train])
     assert counts.sum() == 3200
     expected = 3200 / len(start.train)
     # Chi-squared of 29 degrees of freedom: above 66.2 once in ten thousand.
     assert ((counts - expected) ** 2 / expected).sum() < 66.2
-    assert drawn(start.train, start.recipe, 100, 100) != items
+    assert list(islice(drawn(start.train, start.recipe, 100, 100), 3200)) != items
 
 
 def test_figures_are_those_of_scikit_learn(data: Path, tmp_path: Path) -> None:
@@ -178,6 +180,8 @@ def test_it_learns_and_its_weights_say_what_they_belong_to(data: Path, tmp_path:
     card = (out / "README.md").read_text()
     assert f"| validation | {metrics['validation']['n']} | 1.000" in card
     assert "dark, middle, white" in card
+    assert "From the weights that its function gave it, by Adam" in card
+    assert "--model networks:learner --weights weights.safetensors" in card
     assert not (out / "checkpoint.pt").exists()
 
 
@@ -219,17 +223,46 @@ def test_where_it_is_not_reached_the_best_weights_are_kept(
 
     def told(classifier: hl.Classifier, *arguments: Any) -> dict[str, Any]:
         found = measured(classifier, *arguments)
-        if len(at_look) < 3:
-            found["accuracy"]["value"] = (0.5, 0.9, 0.7)[len(at_look)]
+        if len(at_look) < 4:
+            found["accuracy"]["value"] = (1.0, 0.5, 0.9, 0.7)[len(at_look)]
             at_look.append(snapshot(classifier.network.state_dict()))
         return found
 
     monkeypatch.setattr(training, "measured", told)
-    metrics = finetune(recipe(data), tmp_path / "net", quiet)
+    # Before the least iterations, where training may not stop, an accuracy counts for nothing.
+    metrics = finetune(recipe(data, min_iterations=8, max_iterations=16), tmp_path / "net", quiet)
+    assert [look["val_accuracy"] for look in metrics["history"]] == [1.0, 0.5, 0.9, 0.7]
     assert (metrics["ended"], metrics["reached"]) == ("most iterations done", False)
     found = load_file(tmp_path / "net" / "weights.safetensors")
     same = [all(torch.equal(found[name], look[name]) for name in found) for look in at_look]
-    assert same == [False, True, False]
+    assert same == [False, False, True, False]
+
+
+def test_the_exit_status_says_whether_the_accuracy_was_reached(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(*arguments: Any) -> dict[str, Any]:
+        found = measured(*arguments)
+        found["accuracy"]["value"] = 0.5
+        return found
+
+    monkeypatch.setattr(training, "measured", told)
+    short = "--min-iterations 2 --max-iterations 2 --batch-size 4 --until-val-accuracy".split()
+    base = ["finetune", str(data), "--model", "networks:learner", *short]
+    assert command_line([*base, "0.5", "--out", str(tmp_path / "reached")]) == 0
+    assert "was not reached" not in capsys.readouterr().err
+    assert command_line([*base, "0.51", "--out", str(tmp_path / "not reached")]) == 1
+    captured = capsys.readouterr()
+    assert "0.51 was not reached from iteration 2 on" in captured.err
+    # The command that it proposes can be pasted, whatever the folder is called.
+    (following,) = (line for line in captured.out.splitlines() if line.startswith("next: "))
+    assert str(tmp_path / "not reached" / "weights.safetensors") in shlex.split(following)
+
+
+def test_a_very_small_std_stands_in_the_weights_as_it_was_given(data: Path, tmp_path: Path) -> None:
+    finetune(recipe(data, std=(1e-7, 0.225, 1.0), lr=1e-12, max_iterations=4), tmp_path / "net", quiet)
+    found = hl.load("networks:learner", weights=tmp_path / "net" / "weights.safetensors")
+    assert found.std.flatten().tolist() == pytest.approx([1e-7, 0.225, 1.0])
 
 
 def test_published_weights_get_a_new_last_layer(data: Path) -> None:
@@ -241,6 +274,7 @@ def test_published_weights_get_a_new_last_layer(data: Path) -> None:
     assert len(same) > 100
     assert all(same)
     assert start.classifier.classes == CLASSES
+    assert start.named
 
 
 def test_training_may_be_in_half_precision_and_its_weights_are_not(data: Path, tmp_path: Path) -> None:
@@ -261,10 +295,46 @@ def test_images_that_can_not_be_read_are_left_out(tmp_path: Path) -> None:
     held = rows(tmp_path / "net" / "validation.csv")
     empty = sum((tmp_path / "net" / row["path"]).stat().st_size == 0 for row in held)
     assert metrics["validation"]["failed"] == empty >= 1  # two are held back, and one of six is whole
+    assert metrics["images"]["unreadable"] == 5 - empty
+    assert f"less {5 - empty} that can't be read" in (tmp_path / "net" / "README.md").read_text()
     for path in data.rglob("*.png"):
         path.write_bytes(b"")
-    with pytest.raises(hl.HeatliftError, match="none of 32 images that were drawn can be read"):
+    with pytest.raises(hl.HeatliftError, match="15 of 15 images to learn from can't be read"):
         finetune(recipe(data), tmp_path / "none", quiet)
+
+
+def test_every_iteration_has_a_whole_batch(tmp_path: Path) -> None:
+    """Also where half of the images can't be read: others are drawn in their place."""
+    data = grey_folders(tmp_path / "data")
+    for path in sorted(data.rglob("*.png"))[::2]:
+        path.write_bytes(b"")
+    start = prepare(recipe(data))
+    optimiser = torch.optim.SGD(start.classifier.network.parameters(), 0.0)
+    seen: list[int] = []
+    start.classifier.network.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    unreadable: set[str] = set()
+    losses = list(train_stretch(start.classifier, optimiser, start.train, start.recipe, 0, 9, unreadable))
+    assert (len(losses), seen) == (9, [8] * 9)
+    assert unreadable == {item.name for item in start.train if not Path(str(item.path)).stat().st_size}
+
+
+def test_class_folders_named_by_numbers(tmp_path: Path) -> None:
+    """Sorted as text, folder 10 is output 1; its manifests must not be read as if it were output 10."""
+    data = grey_folders(tmp_path / "data", each=4, classes=("1", "10", "2"))
+    finetune(recipe(data, validation="1,1,1"), tmp_path / "net", quiet)
+    found = find_images(tmp_path / "net" / "train.csv", 3, ("1", "10", "2"))
+    outputs = {item.name.split("/")[1]: item.label for item in found.items}
+    assert outputs == {"1": 0, "10": 1, "2": 2}
+
+
+def test_test_images_that_would_flatter_are_refused(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(hl.HeatliftError, match=r"36 of its 36 images are in .*, too"):
+        prepare(recipe(data, test=str(data)))
+    other = grey_folders(tmp_path / "other", each=1, classes=("x", "y", "z"))
+    with pytest.raises(
+        hl.HeatliftError, match="class folders x, y, z, and the classes are dark, middle, white"
+    ):
+        prepare(recipe(data, test=str(other)))
 
 
 def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -290,6 +360,7 @@ def test_bad_input_is_one_line(data: Path, tmp_path: Path, capsys: pytest.Captur
         ([str(data), "--validation", "12,1,1"], "leaves none on one side"),
         ([str(data), "--positive", "grey"], "choose from dark, middle, white"),
         ([str(data), "--lr", "0"], "--lr"),
+        ([str(data), "--batch-size", "-3"], "--batch-size -3: input should be greater than or equal to 1"),
         ([str(data), "--until-val-accuracy", "1.1"], "--until-val-accuracy"),
         ([str(data), "--max-iterations", "10"], "is below --min-iterations 2400"),
         ([str(data), "--test", str(tmp_path / "flat")], "has no images"),
@@ -316,7 +387,7 @@ def test_a_folder_holds_one_training(data: Path, tmp_path: Path, capsys: pytest.
         "1",
     ]
     base = [str(data), "--model", "networks:learner", "--out", str(out)]
-    assert command_line(["finetune", *base, *short]) in (0, 1)
+    command_line(["finetune", *base, *short])
     said = capsys.readouterr().out
     assert "weights: " in said
     assert "next: heatlift audit IMAGES" in said
@@ -341,6 +412,10 @@ def test_a_damaged_checkpoint_and_a_loss_that_is_no_number(data: Path, tmp_path:
     checkpoint.write_bytes(content[: len(content) // 2])
     with pytest.raises(hl.HeatliftError, match=r"is damaged .*: remove it, and the training begins anew"):
         finetune(recipe(data), tmp_path / "net", quiet)
+    for content in ({}, [], {"network": {}}):
+        torch.save(content, checkpoint)
+        with pytest.raises(hl.HeatliftError, match=r"is damaged .*: remove it, and the training begins anew"):
+            finetune(recipe(data), tmp_path / "net", quiet)
     with pytest.raises(hl.HeatliftError, match="give a smaller --lr"):
         finetune(recipe(data, lr=1e38), tmp_path / "wild", quiet)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -170,11 +171,15 @@ def test_images_are_chosen_by_what_is_predicted(data: Path, tmp_path: Path) -> N
         assert summary["counts"]["failures"][f"left out: predicted {other}ly"] > 0
 
 
-def test_images_without_labels_are_raised_to_what_is_predicted(data: Path, tmp_path: Path) -> None:
+def test_images_without_labels_are_raised_to_what_is_predicted(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "flat").mkdir()
     for i, file in enumerate(sorted(data.glob("*/[0-2].png"))):
         shutil.copy(file, tmp_path / "flat" / f"{i}.png")
-    lifted(tmp_path / "flat", tmp_path / "run", include="correct")
+    arguments = f"lift {tmp_path / 'flat'} --model networks:small --out {tmp_path / 'run'} --max-steps 4"
+    assert command_line(arguments.split()) == 0
+    assert "no labels: there the class that is predicted is raised" in capsys.readouterr().out
     for row in rows(tmp_path / "run").values():
         assert row["status"] == "ok"
         assert row["label"] is None
@@ -213,7 +218,7 @@ def test_what_the_second_network_can_t_say_is_absent(data: Path, tmp_path: Path)
     Image.new("RGB", (40, 40)).save(folder / "ant" / "black.png")
     other = "networks:returns_nan_for_dark_images"
     own = "networks:small_with_a_norm"
-    summary = lifted(folder, tmp_path / "run", model=own, verify_on=other, max_steps=0)
+    summary = lifted(folder, tmp_path / "run", model=own, verify_on=other, max_steps=1)
     found = rows(tmp_path / "run")
     assert found["ant/black.png"]["status"] == "ok"
     assert found["ant/black.png"]["p_verify_before"] is None
@@ -270,24 +275,25 @@ def invented(tmp_path: Path, gains: list[float], own: float, n: int = 40) -> dic
 
 
 @pytest.mark.parametrize(
-    ("gains", "own", "n", "finding"),
+    ("gains", "own", "n", "finding", "words"),
     [
-        ([0.2, 0.1, 0.15], 0.4, 40, "shared"),
-        ([-0.2, -0.1, -0.3], 0.4, 40, "adversarial"),
-        ([0.001, 0.002], 0.4, 40, "adversarial"),
-        ([0.4, -0.3], 0.4, 40, "unclear"),
-        ([0.2, 0.1, 0.15], 0.4, 5, "unclear"),
-        ([-0.4, -0.3], -0.3, 40, "unclear"),
-        ([0.2, 0.1], -0.3, 40, "unclear"),
-        ([0.0, 0.00001], 0.0001, 40, "unclear"),
+        ([0.38, 0.36], 0.4, 40, "shared", "Most of the gain carries over, 92% of it"),
+        ([0.15, 0.1], 0.4, 40, "shared", "A part of the gain carries over, 31% of it"),
+        ([0.05, 0.04], 0.4, 40, "shared", "Little of the gain carries over, 11% of it"),
+        ([-0.2, -0.1, -0.3], 0.4, 40, "adversarial", "adversarial pattern"),
+        ([0.001, 0.002], 0.4, 40, "adversarial", "adversarial pattern"),
+        ([0.4, -0.3], 0.4, 40, "unclear", "stays open"),
+        ([0.2, 0.1, 0.15], 0.4, 5, "unclear", "too few images to conclude anything"),
+        ([-0.4, -0.3], -0.3, 40, "unclear", "too little to ask"),
+        ([0.2, 0.1], -0.3, 40, "unclear", "too little to ask"),
+        ([0.0, 0.00001], 0.0001, 40, "unclear", "too little to ask"),
     ],
 )
 def test_what_is_shared_is_told_from_what_is_not(
-    tmp_path: Path, gains: list[float], own: float, n: int, finding: str
+    tmp_path: Path, gains: list[float], own: float, n: int, finding: str, words: str
 ) -> None:
     summary = invented(tmp_path, gains, own, n)
     assert summary["finding"] == finding
-    words = {"shared": "networks share", "adversarial": "adversarial pattern"}.get(finding, "")
     assert words in summary["verdict"]
     assert "100%" in summary["verdict"]
 
@@ -299,6 +305,8 @@ def test_the_command(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "reach a CO score of 1" in printed
     assert "unreadable" in printed
     assert "left out: predicted wrongly" in printed
+    assert re.search(r"images: \d+ tried, \d+ reached, \d+ not tried \(", printed)
+    assert "too few images to conclude anything" in printed
     assert (tmp_path / "run" / "report.html").is_file()
 
 
@@ -310,11 +318,11 @@ def test_the_command(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
         ("--verify-on demo", "has 1000 classes, networks:small 3: they must be the same"),
         ("--verify-on nowhere", "unknown model 'nowhere'"),
         ("--keep-steps few", "--keep-steps 'few': give a number of images, all or none"),
-        ("--method lime", "'lime' is not one of"),
+        ("--method lime", "--method 'lime': choose from gax, spotlight"),
         ("--lr 0", "--lr 0"),
         ("--target-co inf", "--target-co inf: input should be a finite number"),
         ("--strength 100", "--strength 100.0: input should be less than or equal to 1"),
-        ("--max-steps -3", "--max-steps -3"),
+        ("--max-steps 0", "--max-steps 0"),
     ],
 )
 def test_bad_input_is_one_line(

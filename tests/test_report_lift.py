@@ -21,9 +21,9 @@ from PIL import Image
 from heatlift.errors import HeatliftError
 from heatlift.report import write_report
 from heatlift.report.figures import draw
-from heatlift.report.lift_examples import BUDGET, read_evolutions
-from heatlift.report.lift_outcomes import read_outcomes
-from heatlift.report.lift_pages import build_lift_page
+from heatlift.report.lift.examples import BUDGET, read_evolutions
+from heatlift.report.lift.outcomes import read_outcomes
+from heatlift.report.lift.pages import build_lift_page
 from heatlift.report.plate import Cloud, Curves
 from heatlift.run.evolutions import Evolutions, Recorder
 from heatlift.run.lift import lift_configured, prepare_lift, run_lift
@@ -92,7 +92,7 @@ def test_a_page_has_every_part(made: Path) -> None:
     assert page.verdict == clean(summary["verdict"])
     facts = {fact.term: fact.text for fact in page.facts}
     figures = summary["figures"]["all"]
-    assert facts["Images lifted"] == "15"
+    assert facts["Images tried"] == "15"
     assert facts["Reached CO 5"] == f"{figures['reached']['value']:.2f}"
     assert facts["Probability"] == f"{figures['p_before']['value']:.2f} → {figures['p_after']['value']:.2f}"
     assert facts["On networks:small_with_a_norm"].endswith(f"{figures['p_verify_after']['value']:.2f}")

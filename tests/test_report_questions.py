@@ -158,6 +158,25 @@ def test_the_control_that_speaks_against_a_gain_is_named_and_drawn(full: Path, t
     assert ("noise x0.1", "multiply") not in drawn
 
 
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ("noise add 1.0", "Here noise/add gains: then the score, and not the heatmap, knows something. "),
+        (
+            "zero multiply 1.0",
+            "Here zero/multiply gains: then the score, and not the heatmap, knows something (zeros",
+        ),
+    ],
+)
+def test_what_it_means_that_a_control_gains(full: Path, tmp_path: Path, entry: str, words: str) -> None:
+    first = added_plate(read_audit(with_gain(full, tmp_path / "gains", entry, 0.06)))
+    assert first is not None
+    assert words in first.caption
+    first = added_plate(read_audit(with_gain(full, tmp_path / "not", entry, 0.0)))
+    assert first is not None
+    assert words not in first.caption
+
+
 def test_the_best_is_the_best_of_all_scales(full: Path, tmp_path: Path) -> None:
     run = with_gain(
         told(full, "nothing", "zero add 1.0", tmp_path / "a"), tmp_path / "b", "saliency add 0.1", 0.3
@@ -266,7 +285,7 @@ def test_risk_curves_are_those_of_the_summary(full: Path) -> None:
         assert list(lines[role].risk) == curves["risk"][min(names, key=mean)]
     assert lines["hollow"].name == "lab.tests:good"
     assert risk.content.random == pytest.approx(60 / 198)
-    assert "30.3%" not in risk.title  # nobody keeps everything
+    assert f"(AURC): {mean('confidence') / 50:.1%} by confidence, " in risk.title
 
 
 def test_every_heatmap_has_a_curve_of_its_own(full: Path) -> None:

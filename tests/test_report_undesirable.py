@@ -19,9 +19,9 @@ from heatlift.errors import HeatliftError
 from heatlift.report import write_report
 from heatlift.report.figures import draw
 from heatlift.report.plate import Cloud, Intervals
-from heatlift.report.undesirable_examples import MOST
-from heatlift.report.undesirable_overlays import DARK, FILL, LIGHT, overlay
-from heatlift.report.undesirable_pages import build_undesirable_page
+from heatlift.report.undesirable.examples import MOST
+from heatlift.report.undesirable.overlays import DARK, FILL, LIGHT, overlay
+from heatlift.report.undesirable.pages import build_undesirable_page
 from heatlift.run.evolutions import Evolutions, Recorder
 from heatlift.run.originals import original_path, perturbed_path
 from heatlift.run.tables import read_table
@@ -174,12 +174,32 @@ def test_the_papers_tables_with_the_run_above_them(run: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "like", [InventedMasks(game="delete"), InventedMasks(factors=("none",))], ids=["delete", "none"]
+    "like",
+    [
+        InventedMasks(game="delete"),
+        InventedMasks(factors=("none",)),
+        InventedMasks(outputs=2),
+        InventedMasks(preset="stable"),
+    ],
+    ids=["delete", "none", "two classes", "other settings"],
 )
 def test_the_paper_is_left_out_where_it_has_nothing_like_it(tmp_path: Path, like: InventedMasks) -> None:
     run = write_undesirable_run(tmp_path / "run", like)
     assert build_undesirable_page(run).paper is None
     assert "Kang 2019, VGG" not in "".join(written(run).text)
+
+
+@pytest.mark.parametrize(("images", "said"), [(8, False), (30, True)])
+def test_titles_say_effects_only_of_images_enough(tmp_path: Path, images: int, said: bool) -> None:
+    page = build_undesirable_page(
+        write_undesirable_run(tmp_path / "run", InventedMasks(images=images, failed=0))
+    )
+    titles = [plate.title for plate in (*page.lead, *page.others, *page.seconds)]
+    assert len(titles) == 7
+    assert all(bool(re.search(r"\d", title)) is said for title in titles if "other-net" not in title)
+    assert all(("gives the target" in plate.title) is said for plate in page.seconds)
+    assert "F-TC (factors for a target class)" in page.lead[1].caption
+    assert re.search(r"It gains on \d+% \[\d+, \d+\] of the images", page.seconds[0].caption)
 
 
 def test_what_turned_right_comes_first_and_leads_to_its_picture(run: Path) -> None:

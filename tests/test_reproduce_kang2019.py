@@ -241,6 +241,16 @@ def test_fewer_images_are_asked_for_than_a_figure_has() -> None:
     assert few(7) == [7, 7, 7]
 
 
+def test_a_number_of_images_differs_only_below_the_paper_s() -> None:
+    def said(limit: int | None, n: int) -> str:
+        stages = Stages(Request(Path("o"), limit=limit), lambda done, total, step: None)
+        return " ".join(stages.fewer(n, f"{n} images"))
+
+    assert said(1000, 1000) == said(5000, 5000) == ""
+    assert said(None, 200).startswith("Number of images: 200 images drawn at random, in place of 1,000")
+    assert "all that could be used" in said(1000, 400)
+
+
 def test_words_below_pictures_can_t_break_out_of_a_drawing() -> None:
     svg = strips([(EVIL, [Tile("data:,", (EVIL, EVIL), 'data:,"')])], EVIL, EVIL)
     page = Elements(svg)

@@ -75,6 +75,18 @@ def test_a_part_without_printed_numbers_is_there_by_its_first_line() -> None:
     assert [line.what for line in headline(part)] == ["a"]
 
 
+def test_printed_numbers_are_counted_apart_from_words(out: Path) -> None:
+    printed = ["48.741", "−0.79 (−π/4)", "48 or more", "above 0", "most", None, None]
+    measured = [figure(1.0), None, figure(2.0), figure(3.0), None, figure(4.0), None]
+    lines = tuple(Line(f"{place}", *each) for place, each in enumerate(zip(printed, measured, strict=True)))
+    page = build_reproduction_page(Reproduction("tjoa2022", "", (Part("f", "F", "t", "c", lines),), {}), out)
+    assert [(fact.term, fact.text, fact.note) for fact in page.facts[1:]] == [
+        ("Printed numbers", "3", "2 of them measured here"),
+        ("Printed in words", "2", "1 of them measured here"),
+        ("Further measured", "1", ""),
+    ]
+
+
 def test_a_figure_that_is_no_number_is_not_measured() -> None:
     for measured in (None, figure(float("nan")), {"value": None, "low": None, "high": None, "n": 3}):
         assert measured_text(Line("a", "1", measured)) == "–"
@@ -159,8 +171,8 @@ BAD = {
     "--batch-size many: give a number": ["--batch-size", "many"],
     "--batch-size 0: give a number": ["--batch-size", "0"],
     "--seed -1: give a number": ["--seed", "-1"],
-    "'--limit'": ["--limit", "0"],
-    "'--precision'": ["--precision", "fp8"],
+    "--limit": ["--limit", "0"],
+    "--precision": ["--precision", "fp8"],
 }
 
 

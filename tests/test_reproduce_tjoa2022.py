@@ -1,4 +1,4 @@
-"""Tjoa 2022's figures, table and claims from runs of small networks, and their mathematics by other ways."""
+"""Tjoa 2022's figures, table and claims from runs of small networks."""
 
 from __future__ import annotations
 
@@ -6,42 +6,33 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scipy.stats import rankdata, spearmanr
-from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from heatlift import Classifier
-from heatlift.ranking import FloatArray
-from heatlift.report.lift_outcomes import Outcome
+from heatlift.cli import run
 from heatlift.reproduce import tjoa2022
-from heatlift.reproduce.networks import Pair
+from heatlift.reproduce.networks import Pair, Used
 from heatlift.reproduce.parts import Part, Reproduction
 from heatlift.reproduce.request import Request
-from heatlift.reproduce.tjoa2022 import gaps, paired, training
+from heatlift.reproduce.tjoa2022 import gaps, paired, table_1, training
 from heatlift.reproduce.tjoa2022 import stages as rooms
-from heatlift.reproduce.tjoa2022.gaps import upper
 from heatlift.reproduce.tjoa2022.kept import Kept
-from heatlift.reproduce.tjoa2022.layers import deeper
-from heatlift.reproduce.tjoa2022.paired import differences
-from heatlift.reproduce.tjoa2022.pixels import correlations
-from heatlift.reproduce.tjoa2022.toy import PANELS, in_pi
 from heatlift.run import summary
-from heatlift.run.columns import PairScores, read_predictions, read_scores
 from heatlift.run.tables import read_table
-from runs import Invented, write_run
 
 TOY = ("figure-1", "figure-6")
 ONLY_XRAYS = ("table-1", "figure-2", "claim-better-trained")
 
 
-def two_classes() -> Classifier:
+def two_classes(seed: int) -> Classifier:
     """A quick network with two outputs, for the X-rays."""
-    torch.manual_seed(5)
+    torch.manual_seed(seed)
     network = nn.Sequential(
         nn.Conv2d(3, 6, 3, stride=2),
         nn.ReLU(),
@@ -52,6 +43,18 @@ def two_classes() -> Classifier:
         nn.Linear(8, 2),
     )
     return Classifier(network, size=24, name="two")
+
+
+def first_of_three() -> Classifier:
+    return two_classes(6)
+
+
+def second_of_three() -> Classifier:
+    return two_classes(9)
+
+
+def third_of_three() -> Classifier:
+    return two_classes(15)
 
 
 def quiet(done: int, total: int, step: str) -> None:
@@ -83,14 +86,22 @@ def reported(monkeypatch: pytest.MonkeyPatch) -> set[str]:
         "PAIRS",
         (Pair("ResNet-34", "networks:small", "demo"), Pair("AlexNet", "networks:small", "demo")),
     )
-    pair = Pair("ResNet-34", "test_reproduce_tjoa2022:two_classes", "")
-    budget = training.Budget(least=4, most=12, look=4)
+    # Each of them another, so that no figure of one can pass for that of another.
+    own = {"first_of_three": 12, "second_of_three": 8, "third_of_three": 12}
     monkeypatch.setattr(
         training,
         "NETWORKS",
-        tuple(replace(network, architecture=pair, budget=budget) for network in training.NETWORKS),
+        tuple(
+            replace(
+                network,
+                architecture=Pair(network.architecture.printed, f"test_reproduce_tjoa2022:{name}", ""),
+                budget=training.Budget(least=4, most=most, look=4),
+            )
+            for network, (name, most) in zip(training.NETWORKS, own.items(), strict=True)
+        ),
     )
-    monkeypatch.setattr(rooms, "NETWORKS", training.NETWORKS)
+    for module in (rooms, table_1):
+        monkeypatch.setattr(module, "NETWORKS", training.NETWORKS)
     monkeypatch.setattr(training, "SIZE", 24)
     monkeypatch.setattr(rooms, "KEPT", 3)
     monkeypatch.setattr(rooms, "STEPS", 6)
@@ -99,16 +110,20 @@ def reported(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return folders
 
 
-def reproduced(out: Path, data: Path, *only: str, xrays: bool = False) -> Reproduction:
+def reproduced(out: Path, data: Path, *only: str, xrays: bool = False, **settings: Any) -> Reproduction:
     photographs, chest = data / "photographs", data / "xrays"
     if not photographs.exists():
         _pictures(photographs, {"a": 5, "b": 5, "c": 5}, 1)
         _pictures(chest / "train", {"NORMAL": 10, "PNEUMONIA": 20}, 2)
         _pictures(chest / "test", {"NORMAL": 6, "PNEUMONIA": 9}, 3)
-    request = Request(
-        out, str(photographs), str(chest) if xrays else None, only=only, batch_size=8, precision="fp32"
-    )
+    asked = {"batch_size": 8, "precision": "fp32"} | settings
+    request = Request(out, str(photographs), str(chest) if xrays else None, only=only, **asked)
     return tjoa2022.reproduce(request, quiet)
+
+
+def config(out: Path, run: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((out / "runs" / run / "run.json").read_text(encoding="utf-8"))
+    return dict(found["config"])
 
 
 def by_anchor(found: Reproduction) -> dict[str, Part]:
@@ -147,11 +162,23 @@ def test_everything_that_needs_no_xrays_is_measured_and_goes_on(reported: set[st
     assert len(identities) == len(set(identities))
 
     _counts_of_figure_4(parts["figure-4"], out)
+    for anchor in ("figure-4", "claim-extreme-intensities"):
+        assert "too few to conclude anything)" in parts[anchor].title
+    _nothing_is_said_of_a_gap(parts["claim-gap"])
+    # Of its figure the paper says only that "some scores" show gaps.
+    assert not [line for line in parts["figure-7"].lines if line.printed is not None]
+    assert any("x ∗ h" in words for words in parts["figure-7"].differs)
     assert any("X-rays: not run" in words for words in parts["figure-5"].differs)
 
     # All runs are there: the same request measures the same.
     again = reproduced(out, tmp_path, "figure-4", "claim-negative-values")
     assert [part.lines for part in again.parts] == [parts[p.anchor].lines for p in again.parts]
+
+
+def _nothing_is_said_of_a_gap(part: Part) -> None:
+    assert part.title.startswith("Too few images to compare correct with wrong: ")
+    assert part.lines
+    assert all(line.measured is None and line.printed is None for line in part.lines)
 
 
 def _counts_of_figure_4(part: Part, out: Path) -> None:
@@ -168,8 +195,9 @@ def _counts_of_figure_4(part: Part, out: Path) -> None:
 
 
 @pytest.mark.usefixtures("reported")
-def test_xrays_are_trained_on_and_audited(tmp_path: Path) -> None:
+def test_xrays_are_trained_on_and_audited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
+    monkeypatch.setattr(paired, "ENOUGH", 2)
     found = by_anchor(
         reproduced(
             out,
@@ -191,130 +219,108 @@ def test_xrays_are_trained_on_and_audited(tmp_path: Path) -> None:
     assert value(table, "Resnet34_1: recall") == pytest.approx(
         np.mean([row["predicted"] == 1 for row in ill])
     )
+    _the_three_are_told_apart(table, found["claim-better-trained"], out)
     assert any("240,000" in words for words in table.differs)
-    for place, run in enumerate(table.runs):
-        assert (out / run / "weights.safetensors").is_file()
-        assert run == f"networks/{training.NETWORKS[place].name}"
+    assert training.LAYERS in table.differs
+    for place, folder in enumerate(table.runs):
+        assert (out / folder / "weights.safetensors").is_file()
+        assert folder == f"networks/{training.NETWORKS[place].name}"
     assert "too few images to compare" in found["figure-2"].title
     assert len([line for line in found["figure-2"].lines if line.printed == "above 0"]) == 6
     assert {"runs/xray-first-gax", "runs/imagenet-first-gax"} == set(found["claim-extreme-intensities"].runs)
-    config = json.loads((out / "runs" / "xray-first-gax" / "run.json").read_text(encoding="utf-8"))["config"]
-    assert config["bias"] == 0.01  # as printed
+    assert config(out, "xray-first-gax")["bias"] == 0.01  # as printed
 
 
-def test_a_folder_without_test_images_is_named(tmp_path: Path) -> None:
-    (tmp_path / "train").mkdir()
-    request = Request(tmp_path / "out", chest_xray=str(tmp_path))
-    with pytest.raises(Exception, match=r"has no test/, give a folder with train/ and test/"):
-        training.trained(request, 0, quiet)
+def _the_three_are_told_apart(table: Part, better: Part, out: Path) -> None:
+    """Each line of table 1 is its own network's, and the gaps are the first network's less the second's."""
+    measures = {}
+    for network in training.NETWORKS:
+        path = out / "networks" / network.name / "metrics.json"
+        test = measures[network.printed] = json.loads(path.read_text(encoding="utf-8"))["test"]
+        for name, printed in network.figures.items():
+            assert value(table, f"{network.printed}: {name}") == test[name]["value"]
+            (line,) = (line for line in table.lines if f"{network.printed}: {name}" in line.what)
+            assert line.printed == printed
+    for name in ("accuracy", "precision", "recall"):
+        assert len({test[name]["value"] for test in measures.values()}) == 3
+    gaps_ = []
+    for name in ("xray-first-audit", "xray-second-audit"):
+        audit = out / "runs" / name
+        right = {row["image"]: row["correct"] for row in read_table(audit, "predictions").to_pylist()}
+        scores: dict[bool, list[float]] = {True: [], False: []}
+        for row in read_table(audit, "scores").to_pylist():
+            if (row["method"], row["operation"]) == ("saliency", "add"):
+                scores[right[row["image"]]].append(row["co_label"])
+        gaps_.append(np.median(scores[True]) - np.median(scores[False]))
+    less = value(better, "saliency/add: gap of Resnet34_1 less Resnet34_sub")
+    assert less == pytest.approx(gaps_[0] - gaps_[1])
+    assert less != 0
+    # The paper compares figures of x + h.
+    assert {line.what.partition(":")[0].endswith("/add") for line in better.lines if line.printed} == {True}
 
 
-def test_the_difference_of_gaps_is_that_of_medians_and_its_auroc_sklearns(
+@pytest.mark.usefixtures("reported")
+def test_a_limit_replaces_the_numbers_of_images_and_the_seed_is_everywhere_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(paired, "RESAMPLES", 100)
-    first = write_run(tmp_path / "first", Invented(images=90, wrong=30))
-    second = write_run(tmp_path / "second", Invented(images=70, wrong=20))
-    found = differences(first, second, seed=0)
-    assert set(found) == {"saliency/add", "saliency/multiply", "deeplift/add", "deeplift/multiply"}
-    for name, (widths, aurocs) in found.items():
-        own = [_rows(run, name) for run in (first, second)]
-        common = own[0].keys() & own[1].keys()
-        assert widths.n == len(common)
-        gap, auroc = [], []
-        for rows in own:
-            scores = np.array([rows[image][0] for image in sorted(common)])
-            right = np.array([rows[image][1] for image in sorted(common)])
-            gap.append(np.median(scores[right]) - np.median(scores[~right]))
-            auroc.append(roc_auc_score(right, scores))
-        assert widths.value == pytest.approx(gap[0] - gap[1])
-        assert aurocs.value == pytest.approx(auroc[0] - auroc[1])
-        assert widths.low is not None
-        assert widths.high is not None
-        assert widths.low < widths.value < widths.high
-    for widths, aurocs in differences(first, first, seed=0).values():
-        assert (widths.value, widths.low, widths.high) == (0, 0, 0)
-        assert (aurocs.value, aurocs.low, aurocs.high) == (0, 0, 0)
+    monkeypatch.setattr(rooms, "LIFTED", 2)
+    seeds, shuffled = set(), Kept.shuffled
+    monkeypatch.setattr(Kept, "shuffled", lambda kept, seed: [seeds.add(seed), shuffled(kept, seed)][1])
+    out = tmp_path / "out"
+    found = reproduced(out, tmp_path, "figure-4", "claim-extreme-intensities", limit=14, seed=3)
+    assert config(out, "imagenet-first-gax")["limit"] == 14
+    assert found.settings["images of a run, at most"] == 14
+    assert seeds == {3}
 
 
-def _rows(run: Path, name: str) -> dict[str, tuple[float, bool]]:
-    """The label's CO score of every usable image, and whether it was predicted correctly."""
-    right = {row["image"]: row["correct"] for row in read_table(run, "predictions").to_pylist()}
-    method, operation = name.split("/")
-    return {
-        row["image"]: (row["co_label"], right[row["image"]])
-        for row in read_table(run, "scores").to_pylist()
-        if (row["method"], row["operation"], row["status"]) == (method, operation, "ok")
-    }
+@pytest.mark.usefixtures("reported")
+def test_without_labels_nothing_is_concluded_that_needs_them(tmp_path: Path) -> None:
+    _pictures(tmp_path, {"photographs": 6}, 1)
+    out = tmp_path / "out"
+    (ten,) = reproduced(out, tmp_path, "claim-around-ten").parts
+    assert ten.title == rooms.NO_LABELS
+    assert not ten.lines
+    assert not (out / "runs").exists()
+    parts = by_anchor(reproduced(out, tmp_path, "claim-gap", "claim-around-ten", "figure-4"))
+    _nothing_is_said_of_a_gap(parts["claim-gap"])
+    assert parts["claim-around-ten"] == ten
+    told = " ".join(parts["figure-4"].differs)
+    assert "no label says which are predicted correctly" in told
+    assert "as in the paper" not in told
 
 
-def test_upper_ends_are_numpys_percentiles(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run", summarised=False)
-    for pair in read_scores(run, read_predictions(run)):
-        figure = upper(pair, seed=0)
-        assert figure.value == pytest.approx(np.percentile(pair.co_label[pair.ok], 95))
-        assert figure.low is not None
-        assert figure.high is not None
-        assert figure.low <= figure.value <= figure.high
+def test_the_command_makes_a_page_of_some_parts(
+    reported: set[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, photographs = tmp_path / "out", _pictures(tmp_path / "photographs", {"a": 3, "b": 3, "c": 3}, 1)
+    chosen = ["--only", "figure-6,claim-around-ten,figure-1", "--limit", "6", "--precision", "bf16"]
+    assert run(["reproduce", "tjoa2022", "--imagenet", str(photographs), "--out", str(out), *chosen]) == 0
+    said = capsys.readouterr().out
+    assert "Figure 1: Not rotated" in said
+    assert f"report: {out / 'report.html'}" in said
+    content = json.loads((out / "reproduction.json").read_text(encoding="utf-8"))
+    assert [part["anchor"] for part in content["parts"]] == ["figure-1", "claim-around-ten", "figure-6"]
+    assert reported == {"runs/imagenet-first-audit"}
+    # Whatever heatmaps are optimised in, figures are measured in float32.
+    assert config(out, "imagenet-first-audit")["precision"] == "fp32"
 
 
-def _at_layers(scores: FloatArray) -> list[PairScores]:
-    """Invented scores (layers, images) as those of a method at one layer after the other."""
-    n = scores.shape[1]
-    ok, classes = np.ones(n, dtype=bool), np.zeros(n, dtype=np.int64)
-    return [
-        PairScores(f"layer_gradcam@{i}", "add", False, 1.0, ok, {}, row, row, row, classes, row)
-        for i, row in enumerate(scores)
-    ]
-
-
-def test_depth_is_spearmans_correlation_averaged_over_images() -> None:
-    scores = np.random.default_rng(4).normal(size=(5, 40)).round(1)
-    expected = [spearmanr(np.arange(5), scores[:, image]).statistic for image in range(40)]
-    assert deeper(_at_layers(scores)).value == pytest.approx(np.mean(expected))
-    rising = np.arange(4.0)[:, None] ** 3 + np.zeros((4, 6))
-    assert deeper(_at_layers(rising)).value == pytest.approx(1)
-    assert deeper(_at_layers(rising[:2])).value is None
-
-
-def _kept(pixels: FloatArray, heatmap: FloatArray, bias: float | None) -> Kept:
-    nothing = dict.fromkeys(Outcome.__dataclass_fields__)
-    return Kept(Path(), Outcome(**nothing | {"image": "a"}), pixels, heatmap, bias, {})  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("bias", [None, 0.01])
-def test_the_shuffled_control_hands_the_same_moves_to_other_pixels(bias: float | None) -> None:
-    rng = np.random.default_rng(0)
-    pixels = rng.uniform(0.05, 1, (3, 20, 20))
-    moves = rng.normal(0, 0.4, pixels.shape)
-    # With a bias Adam moves w and b alike.
-    inner = (1 + moves) * pixels + (0 if bias is None else bias + moves)
-    one = _kept(pixels, np.tanh(inner), bias)
-    shuffled = np.arctanh(one.shuffled(3))
-    found = (shuffled - pixels - (bias or 0)) / (pixels + (bias is not None))
-    np.testing.assert_allclose(np.sort(found, axis=None), np.sort(moves, axis=None), atol=1e-9)
-    assert np.abs(found - moves).max() > 0.1
-    np.testing.assert_allclose(_kept(pixels, one.start, bias).shuffled(3), one.start, atol=1e-12)
-
-
-def test_black_pixels_stay_as_they_are_without_a_bias() -> None:
-    pixels = np.zeros((3, 8, 8))
-    pixels[:, 4:] = 0.6
-    one = _kept(pixels, np.tanh(1.5 * pixels), None)
-    np.testing.assert_allclose(one.shuffled(0), one.heatmap, atol=1e-12)
-
-
-def test_correlations_are_ranks_of_extremeness() -> None:
-    pixels = np.random.default_rng(1).uniform(size=(3, 16, 16))
-    # h - x grows with |x - 0.5|, whatever its sign
-    found = correlations(_kept(pixels, pixels + 0.2 * (pixels - 0.5), None), seed=0)
-    assert found["optimised"] == pytest.approx(1)
-    ranks = [rankdata(each, axis=None) for each in (np.abs(np.tanh(pixels) - pixels), np.abs(pixels - 0.5))]
-    assert found["start"] == pytest.approx(np.corrcoef(*ranks)[0, 1])
-
-
-def test_angles_are_written_in_lowest_terms() -> None:
-    assert [in_pi(n) for n in (-4, -2, -1, 0, 1, 2, 3, 4, 6, 8)] == [
-        "−π", "−π/2", "−π/4", "0", "π/4", "π/2", "3π/4", "π", "3π/2", "2π",
-    ]  # fmt: skip
-    assert [a1 > a2 for _, a1, a2 in PANELS] == [True] * 3
+@pytest.mark.usefixtures("reported")
+@pytest.mark.parametrize("gpu", [False, True])
+@pytest.mark.parametrize("limit", [None, 5, 10_000])
+def test_training_has_the_precision_asked_for_and_is_shortened_by_small_limits_alone(
+    limit: int | None, gpu: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipes = []
+    ended = {"iterations": 1, "ended": "so"}
+    monkeypatch.setattr(
+        "heatlift.finetune.training.finetune", lambda recipe, *_: (recipes.append(recipe), ended)[1]
+    )
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(training, "used", lambda pair: Used(pair.printed, pair.spec, "small"))
+    for part in ("train", "test"):
+        _pictures(tmp_path / part, {"NORMAL": 2, "PNEUMONIA": 2}, 0)
+    request = Request(tmp_path / "out", chest_xray=str(tmp_path), precision="bf16", limit=limit)
+    training.trained(request, 0, quiet)
+    most = 5 if limit == 5 else 240_000 if gpu else 12
+    assert [(one.precision, one.max_iterations) for one in recipes] == [("bf16", most)]

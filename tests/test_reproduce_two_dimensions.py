@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import heatlift as hl
 from heatlift.optimise import EPSILON, Given, Optimiser, Problem
 from heatlift.reproduce.tjoa2022 import two_dimensions as toy
+from heatlift.reproduce.tjoa2022.toy import figure_1
 from heatlift.types import Framing
 
 ROOT = np.sqrt(0.5)
@@ -92,6 +93,27 @@ def test_the_image_as_its_own_heatmap_scores_a1_less_a2(a: tuple[float, float]) 
     expected = np.diff(torch.sigmoid(torch.tensor([a[::-1], [2 * each for each in a[::-1]]])).numpy())
     scores = toy.co_score(w, x, x, toy.sigmoid)
     np.testing.assert_allclose(scores, float(expected[1, 0] - expected[0, 0]), atol=1e-6)
+
+
+@pytest.mark.parametrize("a", COMPONENTS)
+def test_section_2_s_formula_has_a1_less_a2_more_than_equation_1(a: tuple[float, float]) -> None:
+    """As "What differs" says: s = σ(a1) − σ(a2) + σ(A) − σ(B), of which eq. 1 has A − B where σ is linear."""
+    w = toy.rotation(ANGLES)
+    h = toy.heatmap(w, a)
+    big, small = np.moveaxis(toy.seen(w, h), -1, 0)
+    score = toy.co_score(w, toy.pixels(w, a), h, activation=lambda values: values)
+    np.testing.assert_allclose(score, big - small, atol=1e-12)
+    formula = a[0] - a[1] + big - small
+    np.testing.assert_allclose(formula - score, a[0] - a[1], atol=1e-12)
+    (said,) = (words for words in figure_1().differs if "σ(A)" in words)
+    assert "is not eq. 1’s: where σ is linear, eq. 1 is A − B" in said
+
+
+def test_the_left_panel_says_what_its_own_text_prints() -> None:
+    printed = {line.what: line for line in figure_1().lines}
+    middle = printed["left: largest |h| at θ = π/4"]
+    assert middle.printed == "still high"
+    assert "less prominent" in middle.note
 
 
 def test_negative_outputs_keep_a_hundredth_under_leaky_relu() -> None:

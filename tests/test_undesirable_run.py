@@ -164,7 +164,9 @@ def test_wrong_predictions_and_images_without_labels(data: Path, tmp_path: Path)
     (tmp_path / "flat").mkdir()
     for i, file in enumerate(sorted(data.glob("*/[0-2].png"))):
         shutil.copy(file, tmp_path / "flat" / f"{i}.png")
-    summary = found_in(tmp_path / "flat", tmp_path / "run", target="label")
+    with pytest.raises(hl.HeatliftError, match=r"--target label: some images of .* have no label"):
+        found_in(tmp_path / "flat", tmp_path / "run", target="label")
+    summary = found_in(tmp_path / "flat", tmp_path / "run")
     assert all(row["target"] == row["predicted_before"] for row in rows(tmp_path / "run"))
     assert summary["factors"][0]["turned_right"] is None
     assert summary["factors"][0]["agreement"] is None

@@ -35,6 +35,8 @@ class InventedMasks:
     target: str | int = "label"
     game: str = "improve"
     labelled: bool = True
+    outputs: int = 1000
+    preset: str = "paper"
     verified: bool = True
     worse: float = 1.0  # how much the controls take away
     noise: bool = False  # masks and photographs without any structure
@@ -258,7 +260,7 @@ def _factor(
 
 
 def _run(like: InventedMasks) -> dict[str, Any]:
-    model = {"spec": "demo", "name": "small-net", "classes": list(like.classes), "num_classes": 3}
+    model = {"spec": "demo", "name": "small-net", "classes": list(like.classes), "num_classes": like.outputs}
     return {
         "format": 1,
         "kind": "undesirable",
@@ -269,7 +271,7 @@ def _run(like: InventedMasks) -> dict[str, Any]:
             "target": like.target,
             "include": "all",
             "trials": like.trials,
-            "preset": "paper",
+            "preset": like.preset,
             "game": like.game,
             "steps": like.steps,
             "gamma": 0.3,

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from heatlift.classifier import Classifier
 from heatlift.errors import HeatliftError, Refused, RunEnds, first_line, let_through
+from heatlift.gradients import gradients
 from heatlift.imports import raised
 from heatlift.method import Request
 from heatlift.passes import Baseline, Passes
@@ -103,8 +104,7 @@ class Attributor:
         """The same with the logits that were met on the way."""
         here = [r for r in self.requests if self._exact is None or not r.method.complete]
         reading = [request for request in here if request.method.reads is not None]
-        # Also for a caller who has switched gradients off.
-        with torch.enable_grad():
+        with gradients():
             try:
                 subject, found = self._shared(images, target, reading)
             except RuntimeError as error:

@@ -113,19 +113,25 @@ def _run(name: str, subject: Subject, layer: str | None, seed: int = 0, **option
     return torch.cat(found)
 
 
+def captum_attribution(name: str, classifier: Classifier, space: Space, layer: str | None) -> Any:
+    """One of Captum's attributions, of a classifier."""
+    modules = [] if layer is None else [classifier.network.get_submodule(layer)]
+    return _class(name)(Seam(classifier, space), *modules)
+
+
 def _attributed(name: str, subject: Subject, layer: str | None, options: Mapping[str, Any]) -> Tensor:
-    kind, seam = _class(name), Seam(subject.classifier, subject.space)
+    kind = _class(name)
     arguments = _arguments(kind, subject) | dict(options)
     unknown = [key for key in arguments if key not in inspect.signature(kind.attribute).parameters]
     if unknown:
         raise HeatliftError(f"captum:{name} takes no option '{unknown[0]}'")
     if layer is not None and "GradCam" in name:
         _check_planes(subject.classifier, layer)
-    modules = [] if layer is None else [subject.classifier.network.get_submodule(layer)]
     with warnings.catch_warnings():
         # It warns of hooks that it removes, and of gradients that it switches on.
         warnings.simplefilter("ignore")
-        found = kind(seam, *modules).attribute(subject.inputs.detach().clone(), **arguments)
+        attribution = captum_attribution(name, subject.classifier, subject.space, layer)
+        found = attribution.attribute(subject.inputs.detach().clone(), **arguments)
     found = found[0] if isinstance(found, tuple) else found
     if layer is not None and name.startswith(("Layer", "Internal")):
         return _of_layer(found, subject, layer)

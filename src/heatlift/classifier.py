@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from heatlift.errors import HeatliftError, NetworkFailed, first_line, let_through, out_of_memory
 from heatlift.feature_maps import FeatureMap, feature_maps
+from heatlift.gradients import gradients
 from heatlift.imports import raised
 from heatlift.outputs import ends_with_sigmoid, logits_in, tensor_in
 from heatlift.precision import Precision, last_layer, reduced, resolved
@@ -59,6 +60,7 @@ class Classifier:
         torch.Size([3, 2])
     """
 
+    @gradients()
     def __init__(
         self,
         network: nn.Module,
@@ -73,6 +75,11 @@ class Classifier:
         precision: Precision = "fp32",
     ) -> None:
         parameter = next(network.parameters(), torch.zeros(()))
+        if parameter.is_inference():
+            raise HeatliftError(
+                f"{type(network).__name__} was made in torch.inference_mode, so it has no gradients: make it "
+                "outside"
+            )
         self.device = torch.device(device) if device is not None else parameter.device
         self.dtype = parameter.dtype
         self.name = name or type(network).__name__
@@ -200,6 +207,8 @@ class Classifier:
             raise HeatliftError(f"images of shape {tuple(images.shape)}: expected (n, 3, height, width)")
         if not images.is_floating_point():
             raise HeatliftError(f"images of type {images.dtype}: expected floating point, pixels in [0, 1]")
+        # What was made in inference mode can't be followed outside of it; a copy can.
+        images = images.clone() if images.is_inference() else images
         return images.to(self.device, self.dtype)
 
     def _per_channel(self, what: str, values: Sequence[float]) -> Tensor:
@@ -261,7 +270,7 @@ class Classifier:
         noise = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(0))
         images = noise.to(self.device, self.dtype).requires_grad_()
         try:
-            with torch.enable_grad(), untouched(self.network):
+            with untouched(self.network):
                 returned = self.network(self.normalise(images))
         except (Exception, SystemExit) as error:
             raise HeatliftError(

@@ -13,6 +13,7 @@ from heatlift.class_names import chosen_output
 from heatlift.classifier import Classifier
 from heatlift.errors import HeatliftError, Refused
 from heatlift.explanation import Change, Explanation, Seen
+from heatlift.gradients import gradients
 from heatlift.opinion import opinion_of, pixels_of, second_opinion_of
 from heatlift.spotlight import Spotlight
 from heatlift.undesirable import UndesirablePixels
@@ -25,6 +26,7 @@ QUICK: dict[str, Any] = {"steps": 24, "lr": 0.2}
 """Of a quick look: few and large steps."""
 
 
+@gradients()
 def explain(
     classifier: Classifier,
     image: Tensor | str | Path,

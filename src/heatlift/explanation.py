@@ -115,13 +115,13 @@ class Explanation:
 
     def summary(self) -> str:
         """The findings in a few plain lines."""
-        from heatlift.report.explanation_words import summary
+        from heatlift.report.explanation.words import summary
 
         return summary(self)
 
     def figure(self) -> Figure:
         """The picture, as a matplotlib figure of its own that pyplot knows nothing of."""
-        from heatlift.report.explanation_figure import explanation_figure
+        from heatlift.report.explanation.figure import explanation_figure
 
         return explanation_figure(self)
 
@@ -147,13 +147,13 @@ class Explanation:
         return target
 
     def _page(self) -> bytes:
-        from heatlift.report.explanation_page import build_explanation_page
+        from heatlift.report.explanation.page import build_explanation_page
         from heatlift.report.html import render
 
         return render(build_explanation_page(self)).encode("utf-8")
 
     def _picture(self, suffix: str) -> bytes:
-        from heatlift.report.explanation_figure import written
+        from heatlift.report.explanation.figure import written
 
         file = io.BytesIO()
         written(self.figure(), file, suffix.removeprefix("."), DOTS_PER_INCH)

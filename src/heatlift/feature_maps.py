@@ -16,6 +16,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from heatlift.gradients import gradients
+
 PREFIX = 8
 """The most tokens that may stand in front of the patches: class, distillation and register tokens."""
 
@@ -76,7 +78,7 @@ def feature_maps(network: nn.Module, forward: Any, image: Tensor) -> dict[str, F
 
     hooks = [module.register_forward_hook(record(name)) for name, module in network.named_modules() if name]
     try:
-        with torch.enable_grad():
+        with gradients():
             logits = forward(image.detach().clone().requires_grad_())
             if logits.requires_grad:
                 # Weights of its own for each class: a plain sum may cancel where a softmax or a norm ends it.

@@ -13,6 +13,7 @@ from heatlift.augmentation import OPERATIONS, augment
 from heatlift.classifier import Classifier
 from heatlift.errors import HeatliftError
 from heatlift.evolution import Film
+from heatlift.gradients import gradients
 from heatlift.lift import Lift, Subjects
 from heatlift.optimise import Given, Observer, Optimiser, Parameters, Problem, Progress
 from heatlift.portions import Portions
@@ -77,6 +78,7 @@ class GAX:
         if self.operation not in OPERATIONS:
             raise HeatliftError(f"unknown operation '{self.operation}': choose from {', '.join(OPERATIONS)}")
 
+    @gradients()
     def __call__(
         self,
         classifier: Classifier,

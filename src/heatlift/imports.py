@@ -46,7 +46,9 @@ def callable_of(found: Any, what: str, name: str, form: str) -> Callable[..., An
         HeatliftError: it can't be called; ``form`` says how it would be.
     """
     if not callable(found):
-        raise HeatliftError(f"{what} {name} is a {type(found).__name__}: it must be a function {form}")
+        kind = type(found).__name__
+        article = "an" if kind[0].lower() in "aeiou" else "a"
+        raise HeatliftError(f"{what} {name} is {article} {kind}: it must be a function {form}")
     function: Callable[..., Any] = found
     return function
 

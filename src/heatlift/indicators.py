@@ -13,6 +13,7 @@ from torch import Tensor
 
 from heatlift.classifier import Classifier
 from heatlift.errors import HeatliftError, RunEnds, let_through
+from heatlift.gradients import gradients
 from heatlift.imports import callable_of, digest, imported, raised
 from heatlift.portions import Portions
 from heatlift.types import OK
@@ -48,7 +49,7 @@ class Indicator:
         network = classifier.network
         try:
             # For a function that follows gradients itself, whoever calls. A copy, since it may write into it.
-            with torch.enable_grad(), untouched(network), hooks_restored(network):
+            with gradients(), untouched(network), hooks_restored(network):
                 given = self.function(classifier.unfolded(), images.clone())
         except RunEnds:
             raise

@@ -140,7 +140,8 @@ def _downloaded(what: str, make: Callable[[], nn.Module]) -> nn.Module:
         return make()
     except Exception as error:
         raise HeatliftError(
-            f"{what} could not be made: {first_line(error)} (offline? give --weights FILE or random)"
+            f"{what} could not be made: {first_line(error)} (offline? give --weights FILE or random; for a "
+            "second network --verify-weights FILE)"
         ) from error
 
 

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from heatlift.classifier import Classifier
 from heatlift.errors import HeatliftError
 from heatlift.evolution import Film
+from heatlift.gradients import gradients
 from heatlift.lift import Lift, Subjects
 from heatlift.optimise import Given, Observer, Optimiser, Parameters, Problem, Progress
 from heatlift.portions import Portions
@@ -78,6 +79,7 @@ class Spotlight:
                 f"Spotlight with lr {self.lr}, strength {self.strength}: above 0, and above 0 up to 1"
             )
 
+    @gradients()
     def __call__(
         self,
         classifier: Classifier,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from heatlift.classifier import Classifier
 from heatlift.errors import HeatliftError
+from heatlift.gradients import gradients
 from heatlift.lift import Subjects
 from heatlift.mask_trials import mask_trials
 from heatlift.masked import Undesirable
@@ -203,6 +204,7 @@ class UndesirablePixels:
         )
         return found
 
+    @gradients()
     def trials(
         self,
         classifier: Classifier,

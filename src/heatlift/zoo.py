@@ -13,7 +13,8 @@ from torch import nn
 from heatlift.classifier import Classifier
 from heatlift.described_weights import description_in
 from heatlift.errors import HeatliftError, first_line
-from heatlift.imports import imported, raised
+from heatlift.gradients import gradients
+from heatlift.imports import callable_of, imported, raised
 from heatlift.precision import Precision
 from heatlift.published import Found, from_demo, from_timm, from_torchvision
 from heatlift.types import Framing
@@ -24,6 +25,7 @@ KINDS = (
 )
 
 
+@gradients()
 def load(
     spec: str,
     weights: str | Path = "default",
@@ -128,7 +130,9 @@ def _from_function(module: str, name: str, weights: str) -> Found:
         raise HeatliftError(
             f"--weights random means nothing for {module}:{name}: let the function itself decide"
         )
-    function = imported(f"{module}:{name}", "model", KINDS)
+    spec = f"{module}:{name}"
+    form = "without arguments that gives a Classifier or an nn.Module"
+    function = callable_of(imported(spec, "model", KINDS), "model", spec, form)
     try:
         made = function()
     except (Exception, SystemExit) as error:

@@ -21,7 +21,7 @@ from captum.log import log_usage
 from torch import Tensor
 
 from heatlift.attribution import attribute
-from heatlift.captum_methods import Seam
+from heatlift.captum_methods import Seam, captum_attribution
 from heatlift.classifier import Classifier
 from heatlift.errors import HeatliftError
 from heatlift.registry import MethodName, requested
@@ -43,7 +43,8 @@ class Explainer(Attribution):  # type: ignore[misc]  # Captum has no types
 
     Args:
         classifier: the network; `heatlift.Classifier` (network, size=...) wraps a bare one.
-        method: what `heatlift.attribute` takes.
+        method: what `heatlift.attribute` takes. A callable is given images of this space, and random numbers
+            are drawn for these: in ``model`` space neither is what `heatlift.attribute` gives for pixels.
         space: of inputs, baselines and heatmaps: ``model``, what the network itself takes, as Captum's own
             attributions of that network have it; ``pixel``, images in [0, 1].
         layer: for methods that take one.
@@ -151,7 +152,11 @@ class Explainer(Attribution):  # type: ignore[misc]  # Captum has no types
     @property
     def multiplies_by_inputs(self) -> bool:
         """Whether its heatmaps have the inputs as a factor, so that their sum is in logits."""
-        return self.has_convergence_delta() or self._request.method.name in MULTIPLIED
+        kind, _, name = self._request.method.name.partition(":")
+        if kind == "captum":
+            of_captum = captum_attribution(name, self.classifier, "pixel", self._request.layer)
+            return bool(of_captum.multiplies_by_inputs)
+        return kind in MULTIPLIED
 
     def _in_model_space(self, baseline: Any) -> Any:
         """A baseline as `heatlift.attribute` takes it, which has it in model space whatever the heatmaps'."""

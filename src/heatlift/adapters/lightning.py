@@ -94,6 +94,9 @@ class COAudit(Callback):
                 f"images {tuple(images.shape)} and labels {tuple(labels.shape)}: give images (n, 3, h, w) "
                 "and one label each"
             )
+        for what, names in (("methods", methods), ("controls", controls)):
+            if isinstance(names, str):
+                raise HeatliftError(f"{what} '{names}': give a list of names, ['{names}']")
         unknown = [name for name in controls if name not in CONTROLS or name == "shuffled"]
         if unknown:
             known = ", ".join(name for name in CONTROLS if name != "shuffled")
@@ -107,11 +110,13 @@ class COAudit(Callback):
         self.every, self.network, self.mean, self.std = every, network, mean, std
         self.batch_size, self.seed = batch_size, seed
         self.rows: list[Row] = []
-        self._audited: Classifier | None = None
+        self._audited: tuple[LightningModule, Classifier] | None = None
 
     @classmethod
     def of(cls, dataset: Any, n: int = 256, seed: int = 0, **settings: Any) -> Self:
         """Audit ``n`` random images of a data set of pairs (image, label), such as the validation set."""
+        if n < 1 or not len(dataset):
+            raise HeatliftError(f"{n} of {len(dataset)} images: give at least one")
         chosen = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))[:n].tolist()
         pairs = [dataset[place][:2] for place in chosen]
         images = torch.stack([torch.as_tensor(image) for image, _ in pairs])
@@ -121,12 +126,17 @@ class COAudit(Callback):
         """Try every method on two images, so that what can't be audited is said before the first epoch."""
         # Kept until the end: a new one would run the network a few times more, and refuse one whose weights
         # have become NaN, of which the audit is to say that no image could be used.
-        self._audited = self._classifier(pl_module)
+        classifier = self._classifier(pl_module)
+        self._audited = pl_module, classifier
         for name in self.methods:
-            attribute(self._audited, self.images[:2], name, certificate=True)
+            attribute(classifier, self.images[:2], name, certificate=True)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Let go of the network."""
+        self._audited = None
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """The same, where training ends early."""
         self._audited = None
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -142,7 +152,9 @@ class COAudit(Callback):
 
     def audit(self, pl_module: LightningModule, epoch: int = 0) -> Row:
         """The figures of a module as it is."""
-        classifier = self._audited or self._classifier(pl_module)
+        module, classifier = self._audited or (None, None)
+        if classifier is None or module is not pl_module:
+            classifier = self._classifier(pl_module)
         requests = [requested(classifier, name, seed=self.seed) for name in self.methods]
         attributor = Attributor(classifier, requests)
         parts = [self._scores(attributor, start) for start in range(0, len(self.images), self.batch_size)]

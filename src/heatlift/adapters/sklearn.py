@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import expit
 from scipy.stats import chi2
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -43,7 +44,7 @@ class Assessment:
             scores say nothing more (likelihood ratio, as in `heatlift.added_value.OutOfFold`); None where
             there is nothing beside confidence.
         calibration: of ``indicator``, of ``confidence`` alone (a logistic regression on its logit), and of
-            the confidence ``as_given``.
+            the confidence ``as_given``, where ``y`` says by False and True what it is the confidence in.
         brier: Brier score less that of confidence alone; negative is better.
     """
 
@@ -74,10 +75,10 @@ class CorrectnessIndicator(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             indicators; None takes all but the controls'.
         bins: of the calibration curves.
         resamples: of the bootstrap.
-        random_state: of the folds and the bootstrap.
+        random_state: of the folds and the bootstrap, as scikit-learn has it.
 
     Attributes:
-        classes_: False and True; the second is "right".
+        classes_: what ``y`` holds, sorted; the second means "right", as True does, or 1.
         coef_: the weights (1, 1 + k) of the standardised features, ``intercept_`` (1,).
         scores_: the k scores' names; None if fitted on arrays.
         n_left_out_: images of the audit without a label or without one of the figures.
@@ -90,7 +91,7 @@ class CorrectnessIndicator(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         scores: Sequence[str] | None = None,
         bins: int = 10,
         resamples: int = 1000,
-        random_state: int = 0,
+        random_state: int | np.random.RandomState | None = 0,
     ) -> None:
         self.scores = scores
         self.bins = bins
@@ -104,6 +105,8 @@ class CorrectnessIndicator(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             HeatliftError: no audit, one without the scores or without labels, or predictions that are all
                 right or all wrong.
         """
+        if self.bins < 1 or self.resamples < 1:
+            raise Unfit(f"{self.bins} bins, {self.resamples} resamples: give at least 1 of each")
         self.scores_, self.n_left_out_ = None, 0
         if isinstance(X, Audit):
             found = audit_features(X, self.scores)
@@ -169,7 +172,9 @@ class CorrectnessIndicator(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def _assessed(self, features: FloatArray, correct: Any) -> Assessment:
         """What the fitted indicator is worth, from models of nine folds that judge the tenth."""
-        known = Known.of(features[:, :1], correct, self.random_state)
+        given = self.random_state
+        seed = given if isinstance(given, int) else int(check_random_state(given).randint(2**31))
+        known = Known.of(features[:, :1], correct, seed)
         odds = np.empty(len(correct))
         for fit, judge in known.folds:
             odds[judge] = RankRegression.of(features[fit], correct[fit]).odds(features[judge])
@@ -177,20 +182,17 @@ class CorrectnessIndicator(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         probabilities = {
             "indicator": expit(odds),
             "confidence": expit(known.odds),
-            "as_given": expit(features[:, 0]),
         }
+        if set(self.classes_.tolist()) <= {0, 1}:
+            # Of other classes it isn't said which of them the confidence is in.
+            probabilities["as_given"] = expit(features[:, 0])
         return Assessment(
-            None if alone else self._added(known, odds, features[:, 1:]),
-            {
-                name: calibration(values, correct, self.bins, self.random_state)
-                for name, values in probabilities.items()
-            },
-            brier_difference(
-                probabilities["indicator"], probabilities["confidence"], correct, self.random_state
-            ),
+            None if alone else self._added(known, odds, features[:, 1:], seed),
+            {name: calibration(values, correct, self.bins, seed) for name, values in probabilities.items()},
+            brier_difference(probabilities["indicator"], probabilities["confidence"], correct, seed),
         )
 
-    def _added(self, known: Known, odds: FloatArray, scores: FloatArray) -> Added:
+    def _added(self, known: Known, odds: FloatArray, scores: FloatArray, seed: int) -> Added:
         rankings = [Ranking.of(odds, known.correct), Ranking.of(known.odds, known.correct)]
         right = int(known.correct.sum())
         draws = bootstrap(
@@ -198,7 +200,7 @@ class CorrectnessIndicator(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             right,
             len(odds) - right,
             self.resamples,
-            self.random_state,
+            seed,
         )
         auroc, aurc = (
             [ranking.value("auroc") for ranking in rankings],
@@ -218,9 +220,9 @@ class CorrectnessIndicator(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 def _verdict(found: Assessment) -> str:
     """Whether the scores add to confidence (`Assessment.adds`), and how well the chances are calibrated."""
     ece = {name: _plain(one.ece) for name, one in found.calibration.items()}
-    calibrated = (
-        f"expected calibration error {ece['indicator']}, of the confidence as given {ece['as_given']}"
-    )
+    calibrated = f"expected calibration error {ece['indicator']}"
+    if "as_given" in ece:
+        calibrated += f", of the confidence as given {ece['as_given']}"
     if found.added is None:
         return f"confidence alone: {calibrated}"
     gains = f"AUROC {gain_text(found.added.auroc)}, Brier score {gain_text(found.brier)}"

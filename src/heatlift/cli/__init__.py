@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 import typer
 from typer.exceptions import TyperException
@@ -44,8 +47,22 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (demo, audit, lift, undesirable, explain, report, view, check, finetune, reproduce):
-    app.command(command.__name__)(command)
+COMMANDS: dict[Callable[..., Any], str] = {
+    demo: "See it at work on photographs that come with it.",
+    audit: "Measure which heatmaps tell right from wrong predictions.",
+    lift: "Heatmaps that raise a class: what would make it (more) right?",
+    undesirable: "Masks of what stands in a class's way: what is worth blurring?",
+    explain: "What does it see in one image, and what is in the way?",
+    report: "Write the report of a run, or compare several audits.",
+    view: "Look at runs in the browser.",
+    check: "Say what a network is, and which methods work on it.",
+    finetune: "Train a network on classes of your own.",
+    reproduce: "Measure a paper's figures and tables anew.",
+}
+"""Every command, with what the list of commands says of it: a line of a terminal has no room for more."""
+
+for command, summary in COMMANDS.items():
+    app.command(command.__name__, short_help=summary)(command)
 
 
 @app.callback(invoke_without_command=True)
@@ -89,7 +106,7 @@ def run(arguments: list[str]) -> int:
     except TyperException as error:
         known = [command.name for command in app.registered_commands]
         about = [argument for argument in arguments[:1] if argument in known]
-        _complain(error.format_message(), f"{' '.join(['heatlift', *about, '--help'])} shows how")
+        _complain(_plain(error.format_message()), f"{' '.join(['heatlift', *about, '--help'])} shows how")
         return 2
     except HeatliftError as error:
         _complain(str(error))
@@ -121,6 +138,16 @@ def run(arguments: list[str]) -> int:
     if status == INTERRUPTED:
         _complain(f"stopped; {GOES_ON}")
     return status if isinstance(status, int) else 0
+
+
+def _plain(message: str) -> str:
+    """Typer's words for a wrong choice as all other options have them; any other message as it is.
+
+    >>> _plain("Invalid value for '--engine': Value error, 'spark' is not one of 'local', 'dask'.")
+    "--engine 'spark': choose from local, dask"
+    """
+    found = re.fullmatch(r"Invalid value for '([^']+)': Value error, (.*) is not one of (.*?)\.?", message)
+    return f"{found[1]} {found[2]}: choose from {found[3].replace(chr(39), '')}" if found else message
 
 
 def _complain(what: str, hint: str = "") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -131,12 +132,15 @@ def finetune(
     for name in ("validation", "test"):
         if metrics[name] is not None:
             print(f"{name:<10} {_line(metrics[name])}")
+    if metrics["images"]["unreadable"]:
+        print(f"{metrics['images']['unreadable']} images to learn from can't be read and were passed over")
     print(f"weights: {folder / WEIGHTS}")
-    print(f"next: heatlift audit {test or 'IMAGES'} --model {model} --weights {folder / WEIGHTS} --out RUN")
+    following = ["heatlift", "audit", test or "IMAGES", "--model", model, "--weights", str(folder / WEIGHTS)]
+    print(f"next: {shlex.join([*following, '--out', 'RUN'])}")
     if not metrics["reached"]:
         print(
-            f"heatlift: validation accuracy {until_val_accuracy:g} was not reached; the weights are those "
-            "of the best look",
+            f"heatlift: validation accuracy {until_val_accuracy:g} was not reached from iteration "
+            f"{min(min_iterations, max_iterations)} on; the weights are those of the best look since",
             file=sys.stderr,
         )
     return 0 if metrics["reached"] else 1

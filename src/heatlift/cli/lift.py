@@ -91,7 +91,7 @@ def lift(
     """Optimise heatmaps that make a classifier (more) right, and say whether another network agrees.
 
     Writes tables, summary.json and report.html to the run's folder. Exit status: 0 done, 1 no image
-    could be lifted, 2 it could not start.
+    could be tried, 2 it could not start.
     """
     from heatlift.cli.optimising import run_and_report
     from heatlift.run.lift import lift_configured, prepare_lift, run_lift
@@ -135,7 +135,7 @@ def lift(
         shard_size=shard_size,
     )
     return run_and_report(
-        config, prepare_lift, run_lift, out, "lifted", options.engine(engine, scheduler, workers)
+        config, prepare_lift, run_lift, out, "tried", options.engine(engine, scheduler, workers)
     )
 
 

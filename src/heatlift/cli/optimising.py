@@ -29,7 +29,7 @@ def run_and_report(
         prepare: loads networks and images, given the command line.
         run: does what is missing of the run, given its folder and who hears of it.
         out: the run's folder or address.
-        done: what an image with a result has been, such as ``lifted``.
+        done: what an image with a result has been, such as ``masked``.
         engine: does the shards; by default this process.
     """
     from heatlift.cli import progress
@@ -41,13 +41,19 @@ def run_and_report(
     classifier = prepared.networks.classifier
     print(f"{classifier.name}: {classifier.num_classes} classes, {len(prepared.items)} images")
     options.by_order(prepared.data.by_order, classifier.classes)
+    unlabelled = sum(item.label is None for item in prepared.items)
+    if config.target == "label" and unlabelled:
+        which = "no labels" if unlabelled == len(prepared.items) else f"{unlabelled} images without a label"
+        print(f"{which}: there the class that is predicted is raised")
     with placed(out, engine or run_shards) as place:
         with progress.shown() as shown:
             summary = run(prepared, place.folder, shown, place.engine)
         report = place.shown(write_report(place.folder))
     counts, pace = summary["counts"], summary["run"]["images_per_second"]
     print(f"\n{summary['verdict']}\n")
-    print(f"images: {counts['ok']} {done}, {counts['failed']} not{options.reasons(counts['failures'])}")
+    reached = f", {counts['reached']} reached" if "reached" in counts else ""
+    left = f"{counts['failed']} not {done}{options.reasons(counts['failures'])}"
+    print(f"images: {counts['ok']} {done}{reached}, {left}")
     if pace:
         print(f"pace: {pace:.2f} images per second")
     if engine is not None:

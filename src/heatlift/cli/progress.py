@@ -11,6 +11,9 @@ from heatlift.run.work import Progress
 
 SECONDS_BETWEEN_LINES = 10.0
 
+WITHOUT_UNIT = ("finding a batch size", "looking for the weights")
+"""Steps that count something else than the rest."""
+
 
 @contextmanager
 def shown(unit: str = "images") -> Iterator[Progress]:
@@ -34,13 +37,16 @@ def shown(unit: str = "images") -> Iterator[Progress]:
 
 def _lines(unit: str) -> Progress:
     """A line when the step changes, and one every few seconds while it lasts."""
-    last_step, last_time = "", 0.0
+    last_step, last_line, last_time = "", "", 0.0
 
     def update(done: int, total: int, step: str) -> None:
-        nonlocal last_step, last_time
+        nonlocal last_step, last_line, last_time
         now = time.monotonic()
-        if step != last_step or now - last_time > SECONDS_BETWEEN_LINES or done == total:
-            print(f"{step}: {done}/{total} {unit}", file=sys.stderr, flush=True)
-            last_step, last_time = step, now
+        of = "" if any(words in step for words in WITHOUT_UNIT) else f" {unit}"
+        line = f"{step}: {done}/{total}{of}"
+        due = step != last_step or now - last_time > SECONDS_BETWEEN_LINES or done == total
+        if due and line != last_line:
+            print(line, file=sys.stderr, flush=True)
+            last_step, last_line, last_time = step, line, now
 
     return update

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,10 +14,14 @@ def model_card(start: Start, metrics: Mapping[str, Any]) -> str:
     """Markdown for the folder of a training; ``metrics`` as in ``metrics.json``."""
     recipe = start.recipe
     classes = ", ".join(_plain(name) for name in start.classes)
+    published = "published weights" if start.named else "the weights that its function gave it"
     begun = {
-        "default": "published weights" + (" with a new last layer" if start.new else ""),
+        "default": published + (" with a new last layer" if start.new else ""),
         "random": "random weights",
     }.get(recipe.weights, "weights of a file")
+    images = metrics["images"]
+    less = f", less {images['unreadable']} that can't be read" if images["unreadable"] else ""
+    spec = shlex.quote(recipe.model)
     lines = [
         "---",
         "library_name: heatlift",
@@ -49,18 +54,18 @@ def model_card(start: Start, metrics: Mapping[str, Any]) -> str:
         "",
         f"From {begun}, by Adam (learning rate {recipe.lr:g}, betas {recipe.betas[0]:g} and "
         f"{recipe.betas[1]:g}, no weight decay) on the cross-entropy of {recipe.batch_size} images at a time,"
-        f" drawn uniformly from {metrics['images']['train']}; {metrics['images']['validation']} were held "
-        f"back. {metrics['iterations']} iterations; ended: {metrics['ended']} (validation accuracy "
+        f" drawn uniformly from {images['train']}{less}; {images['validation']} were held back. "
+        f"{metrics['iterations']} iterations; ended: {metrics['ended']} (validation accuracy "
         f"{recipe.until_val_accuracy:g} wanted, from iteration {recipe.min_iterations} on).",
     ]
     if not metrics["reached"]:
-        lines += ["The weights are those with the best validation accuracy on the way."]
+        lines += ["The weights are those with the best validation accuracy from that iteration on."]
     lines += [
         "",
         "## How to use it",
         "",
         "```console",
-        f"$ heatlift audit IMAGES --model {_plain(recipe.model)} --weights weights.safetensors --out RUN",
+        f"$ heatlift audit IMAGES --model {spec} --weights weights.safetensors --out RUN",
         "```",
         "",
         "Class names and preprocessing stand in the file itself. `train.csv` and `validation.csv` say which",

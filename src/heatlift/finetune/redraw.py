@@ -9,6 +9,7 @@ from pathlib import Path
 from heatlift.data import Dataset, Item
 from heatlift.errors import HeatliftError
 from heatlift.finetune.recipe import held_back
+from heatlift.manifest import WHOLE_NUMBER
 from heatlift.run.whole import whole
 
 LINK = "images"
@@ -47,6 +48,9 @@ def write_redrawn(
     if link.is_symlink() or not link.exists():
         link.unlink(missing_ok=True)
         link.symlink_to(root, target_is_directory=True)
+    # Folders 1, 10, 2 are outputs 0, 1, 2: such a name would be taken for the number of another output, and
+    # what has a decimal point can only be a number.
+    numbers = any(WHOLE_NUMBER.fullmatch(name) for name in classes)
     for name, items in (("train.csv", train), ("validation.csv", held)):
         with whole(folder / name) as file:
             writer = csv.writer(file, lineterminator="\n")
@@ -54,9 +58,10 @@ def write_redrawn(
             for item in items:
                 assert isinstance(item.path, Path)
                 assert item.label is not None
+                label = f"{item.label}.0" if numbers else classes[item.label]
                 relative = item.path.relative_to(root).as_posix()
                 try:
                     relative.encode()
                 except UnicodeEncodeError as error:
                     raise HeatliftError(f"{item.name} is not in UTF-8: rename it") from error
-                writer.writerow((f"{LINK}/{relative}", classes[item.label]))
+                writer.writerow((f"{LINK}/{relative}", label))

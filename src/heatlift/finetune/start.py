@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,11 @@ class Start:
     test: Dataset | None
     new: Sequence[str]
 
+    @property
+    def named(self) -> bool:
+        """Whether the network has a published architecture, rather than being what a function gives."""
+        return self.recipe.model.partition(":")[0] in _NAMED
+
 
 def prepare(recipe: Recipe) -> Start:
     """Find the images, draw train and validation, and load the network.
@@ -67,8 +73,26 @@ def prepare(recipe: Recipe) -> Start:
     test = find_images(recipe.test, len(classes), classes) if recipe.test else None
     if test is not None and not test.labelled:
         raise HeatliftError(f"--test {recipe.test} has no labels: give class folders or a manifest")
+    if test is not None:
+        _taking_no_part(test, data, classes)
     classifier, new = _network(recipe, classes)
     return Start(recipe, classifier, classes, positive, data, train, held, test, new)
+
+
+def _taking_no_part(test: Dataset, data: Dataset, classes: Sequence[str]) -> None:
+    """Refuse test images that are learnt from, and classes that only the order of their names would match."""
+    if test.by_order and list(test.by_order) != list(classes):
+        raise HeatliftError(
+            f"--test {test.root} has the class folders {', '.join(test.by_order[:6])}, and the classes are "
+            f"{', '.join(classes[:6])}: name them alike"
+        )
+    learnt = {os.path.realpath(str(item.path)) for item in data.items}
+    shared = sum(os.path.realpath(str(item.path)) in learnt for item in test.items)
+    if shared:
+        raise HeatliftError(
+            f"--test {test.root}: {shared} of its {len(test.items)} images are in {data.root}, too: give "
+            "images that take no part"
+        )
 
 
 def _positive(wanted: str | None, classes: Sequence[str]) -> int | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -18,17 +19,22 @@ from heatlift.images import batches
 from heatlift.outputs import logits_in
 from heatlift.precision import resolved
 from heatlift.streams import image_seed
+from heatlift.types import Framing
+
+MOST_DRAWN = 10
+"""For each image of a batch: where fewer than one in so many can be read, something is wrong with them."""
 
 
-def drawn(train: Sequence[Item], recipe: Recipe, iteration: int, iterations: int) -> list[Item]:
-    """The images of some iterations, drawn uniformly with replacement (Tjoa 2022, section 3).
+def drawn(train: Sequence[Item], recipe: Recipe, iteration: int, iterations: int) -> Iterator[Item]:
+    """Images for some iterations, drawn uniformly with replacement (Tjoa 2022, section 3).
 
-    The draw depends on the seed and on where the stretch begins, so that a training that was stopped goes
-    on with the same images.
+    There are more than they take, for those that can't be read. The draw depends on the seed and on where
+    the stretch begins, so that a training that was stopped goes on with the same images.
     """
     generator = torch.Generator().manual_seed(image_seed(recipe.seed, str(iteration), "train"))
-    places = torch.randint(len(train), (iterations * recipe.batch_size,), generator=generator)
-    return [train[place] for place in places.tolist()]
+    for _ in range(MOST_DRAWN):
+        places = torch.randint(len(train), (iterations * recipe.batch_size,), generator=generator)
+        yield from (train[place] for place in places.tolist())
 
 
 def train_stretch(
@@ -38,31 +44,28 @@ def train_stretch(
     recipe: Recipe,
     iteration: int,
     iterations: int,
+    unreadable: set[str],
 ) -> Iterator[float]:
     """Do some iterations; yields each one's loss, the cross-entropy of its batch.
 
-    Images that can't be read are left out of a batch, in whose place the next one drawn stands.
+    In place of an image that can't be read stands the next one drawn; its name goes into ``unreadable``.
 
     Raises:
-        HeatliftError: the network can't be trained, the loss is no number, or no image can be read.
+        HeatliftError: the network can't be trained, the loss is no number, or hardly any image can be read.
     """
     network, device = classifier.network, classifier.device
     in_half = resolved(recipe.precision, network, device) == "bf16"
     half = torch.autocast(device.type, torch.bfloat16) if in_half else nullcontext()
-    items = drawn(train, recipe, iteration, iterations)
-    read = 0
-    with _training(classifier, image_seed(recipe.seed, str(iteration), "dropout")):
-        for batch in batches(items, classifier.framing, recipe.batch_size):
-            if not len(batch):
-                continue
-            read += len(batch)
-            labels = torch.tensor([item.label for item in batch.items], device=device)
+    batches_read = _full(train, classifier.framing, recipe, iteration, iterations, unreadable)
+    with closing(batches_read), _training(classifier, image_seed(recipe.seed, str(iteration), "dropout")):
+        for images, outputs in batches_read:
+            labels = torch.tensor(outputs, device=device)
             optimiser.zero_grad(set_to_none=True)
-            inputs = classifier.normalise(batch.images).contiguous(memory_format=torch.channels_last)
+            inputs = classifier.normalise(images).contiguous(memory_format=torch.channels_last)
             try:
                 with half:
                     answer = network(inputs)
-                logits = logits_in(answer, len(batch), classifier.name, False, classifier.num_classes)
+                logits = logits_in(answer, len(images), classifier.name, False, classifier.num_classes)
                 loss = F.cross_entropy(logits.float(), labels)
                 loss.backward()
             except HeatliftError:
@@ -76,8 +79,36 @@ def train_stretch(
             optimiser.step()
             iteration += 1
             yield value
-    if not read:
-        raise HeatliftError(f"none of {len(items)} images that were drawn can be read: look at a few of them")
+
+
+def _full(
+    train: Sequence[Item],
+    framing: Framing,
+    recipe: Recipe,
+    iteration: int,
+    iterations: int,
+    unreadable: set[str],
+) -> Generator[tuple[Tensor, list[int]], None, None]:
+    """The images (n, 3, h, w) and the labels of each iteration, n always the batch's size."""
+    items, size = drawn(train, recipe, iteration, iterations), recipe.batch_size
+    images, labels = torch.empty(0, 3, *framing.crop), list[int]()
+    missing = iterations * size
+    while missing:
+        # No more than are needed, since what is decoded ahead of a stretch's end is lost.
+        taken = list(islice(items, missing))
+        if len(taken) < missing:
+            raise HeatliftError(
+                f"{len(unreadable)} of {len(train)} images to learn from can't be read: look at a few of them"
+            )
+        with closing(batches(taken, framing, size)) as read:
+            for batch in read:
+                unreadable.update(item.name for item, _ in batch.failed)
+                missing -= len(batch)
+                images = torch.cat([images, batch.images]) if len(images) else batch.images
+                labels += [item.label for item in batch.items if item.label is not None]
+                if len(images) >= size:
+                    yield images[:size], labels[:size]
+                    images, labels = images[size:], labels[size:]
 
 
 @contextmanager

@@ -73,13 +73,15 @@ class _Course:
     Attributes:
         iteration: steps done.
         history: at each look: ``iteration``, ``loss`` (the mean since the last one), ``val_accuracy``.
-        best: the weights with the best validation accuracy yet.
+        best: the weights with the best validation accuracy since the least iterations; empty before.
+        unreadable: names of the images to learn from that could not be read.
         ended: why it is over; empty while it isn't.
     """
 
     iteration: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
+    unreadable: set[str] = field(default_factory=set)
     ended: str = ""
 
     @property
@@ -97,11 +99,14 @@ def _trained(start: Start, out: Path, progress: Progress) -> _Course:
     optimiser = torch.optim.Adam(network.parameters(), recipe.lr, recipe.betas, weight_decay=0)
     course = _resumed(start, optimiser, out)
     while not course.ended:
+        # There is a look at the least iterations, from which on the best one is sought.
         step = min(recipe.validate_every, recipe.max_iterations - course.iteration)
         if course.iteration < recipe.min_iterations:
             step = min(step, recipe.min_iterations - course.iteration)
         losses = []
-        for loss in train_stretch(start.classifier, optimiser, start.train, recipe, course.iteration, step):
+        for loss in train_stretch(
+            start.classifier, optimiser, start.train, recipe, course.iteration, step, course.unreadable
+        ):
             losses.append(loss)
             progress(course.iteration + len(losses), recipe.max_iterations, f"training, loss {loss:.3f}")
         course.iteration += step
@@ -109,11 +114,12 @@ def _trained(start: Start, out: Path, progress: Progress) -> _Course:
         found = measured(start.classifier, start.held, start.classes, start.positive)["accuracy"]["value"]
         if found is None:
             raise HeatliftError(f"none of the {len(start.held)} images held back can be read")
-        if all(found > look["val_accuracy"] for look in course.history):
-            course.best = snapshot(network.state_dict())
+        counting = _counting(recipe, course.history)
         course.history.append(
             {"iteration": course.iteration, "loss": sum(losses) / len(losses), "val_accuracy": found}
         )
+        if course.iteration >= recipe.min_iterations and found > max(counting, default=-1.0):
+            course.best = snapshot(network.state_dict())
         course.ended = _ended(recipe, course)
         _keep(course, start, optimiser, out)
         progress(course.iteration, recipe.max_iterations, f"validation accuracy {found:.3f}")
@@ -122,14 +128,18 @@ def _trained(start: Start, out: Path, progress: Progress) -> _Course:
 
 def _ended(recipe: Recipe, course: _Course) -> str:
     """Why a training is over after a look at the held-back images; empty if it isn't."""
-    accuracies = [look["val_accuracy"] for look in course.history]
-    if course.iteration >= recipe.min_iterations:
+    if accuracies := _counting(recipe, course.history):
         if accuracies[-1] >= recipe.until_val_accuracy:
             return REACHED
         since = len(accuracies) - 1 - accuracies.index(max(accuracies))
         if recipe.patience is not None and since >= recipe.patience:
             return OUT_OF_PATIENCE
     return LONG_ENOUGH if course.iteration >= recipe.max_iterations else ""
+
+
+def _counting(recipe: Recipe, history: Sequence[dict[str, float]]) -> list[float]:
+    """The validation accuracies at which a training may stop."""
+    return [look["val_accuracy"] for look in history if look["iteration"] >= recipe.min_iterations]
 
 
 def _keep(course: _Course, start: Start, optimiser: torch.optim.Optimizer, out: Path) -> None:
@@ -139,6 +149,7 @@ def _keep(course: _Course, start: Start, optimiser: torch.optim.Optimizer, out: 
         "iteration": course.iteration,
         "history": course.history,
         "best": course.best,
+        "unreadable": sorted(course.unreadable),
         "ended": course.ended,
     }
     with whole(out / CHECKPOINT, "wb") as file:
@@ -151,13 +162,19 @@ def _resumed(start: Start, optimiser: torch.optim.Optimizer, out: Path) -> _Cour
         return _Course()
     try:
         content = torch.load(out / CHECKPOINT, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever the bytes lead it to
+        start.classifier.network.load_state_dict(content["network"])
+        optimiser.load_state_dict(content["optimiser"])
+        return _Course(
+            content["iteration"],
+            content["history"],
+            content["best"],
+            set(content["unreadable"]),
+            content["ended"],
+        )
+    except Exception as error:  # torch raises whatever the bytes, or what they stand for, lead it to
         raise HeatliftError(
             f"{out / CHECKPOINT} is damaged ({first_line(error)}): remove it, and the training begins anew"
         ) from error
-    start.classifier.network.load_state_dict(content["network"])
-    optimiser.load_state_dict(content["optimiser"])
-    return _Course(content["iteration"], content["history"], content["best"], content["ended"])
 
 
 def _finished(start: Start, course: _Course, out: Path, progress: Progress) -> dict[str, Any]:
@@ -182,21 +199,25 @@ def _finished(start: Start, course: _Course, out: Path, progress: Progress) -> d
         "val_accuracy": held["accuracy"],
         "validation": held,
         "test": test,
-        "images": {"train": len(start.train), "validation": len(start.held)},
+        "images": {
+            "train": len(start.train),
+            "validation": len(start.held),
+            "unreadable": len(course.unreadable),
+        },
         "new_weights": list(start.new),
         "history": course.history,
     }
-    _save_weights(start, out / WEIGHTS)
+    with whole(out / WEIGHTS, "wb") as file:
+        file.write(described(classifier.network, _description(start)))
     write_json(out / METRICS, metrics)
     with whole(out / CARD) as file:
         file.write(model_card(start, metrics))
     return metrics
 
 
-def _save_weights(start: Start, path: Path) -> None:
-    classifier = start.classifier
-    framing = classifier.framing
-    description = Description.model_validate(
+def _description(start: Start) -> Description:
+    classifier, framing = start.classifier, start.classifier.framing
+    return Description.model_validate(
         {
             "model": start.recipe.model,
             "classes": tuple(start.classes),
@@ -207,13 +228,11 @@ def _save_weights(start: Start, path: Path) -> None:
             "interpolation": framing.interpolation,
         }
     )
-    with whole(path, "wb") as file:
-        file.write(described(classifier.network, description))
 
 
 def _three(values: Tensor) -> tuple[float, ...]:
     # As written by a person: 0.485, and not what is nearest to it in float32.
-    return tuple(round(value, 6) for value in values.flatten().tolist())
+    return tuple(float(f"{value:.6g}") for value in values.flatten().tolist())
 
 
 def _record(start: Start, command: Sequence[str]) -> dict[str, Any]:

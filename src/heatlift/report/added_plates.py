@@ -13,7 +13,7 @@ from heatlift.report.plates import cut, drawable, intervals
 from heatlift.report.records import Added, MethodSummary
 from heatlift.report.summary import Audit
 from heatlift.report.tables import gain
-from heatlift.report.wording import count, interval, signed
+from heatlift.report.wording import count, interval, listing, signed
 
 
 def spanning(found: Iterable[Known | None], line: float) -> Axis:
@@ -46,7 +46,7 @@ def added_plate(audit: Audit) -> Plate | None:
         "confidence alone (both fitted on other images than they are tested on). Right of the line, the "
         "heatmap knows something that the classifier’s own probability does not; the label is not used. "
         "Grey: controls that explain nothing; what one of them gains too is not the heatmap’s doing. "
-        f"{intervals(audit, (row.known[0] for row in drawn))}{cut(len(drawn), len(rows))}",
+        f"{_gaining(drawn)}{intervals(audit, (row.known[0] for row in drawn))}{cut(len(drawn), len(rows))}",
         "AUROC gained beside confidence: "
         + "; ".join(f"{row.name} {row.note} {interval(row.known[0])}" for row in drawn),
         Groups(
@@ -89,6 +89,18 @@ def added_title(audit: Audit) -> str:
         f"No heatmap adds to what confidence {'and a control tell' if equalled else 'tells'}: "
         f"the best, {name_of(best)}, AUROC {_shown(best)}"
     )
+
+
+def _gaining(rows: Iterable[GroupRow]) -> str:
+    """What it means that a control gains; empty where none does with its whole interval."""
+    found = [row for row in rows if row.control and row.known[0] is not None and row.known[0].above(0)]
+    if not found:
+        return ""
+    names = listing(f"{row.name}/{row.note}" for row in found)
+    told = f"Here {names} gain{'s' * (len(found) == 1)}: then the score, and not the heatmap, knows something"
+    if any((row.name, row.note) == ("zero", "multiply") for row in found):
+        told += " (zeros multiplied are a blank picture: how far the logits are from those of a blank one)"
+    return f"{told}. "
 
 
 def _aside(added: Mapping[str, Added]) -> str:

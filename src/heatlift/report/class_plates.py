@@ -66,8 +66,9 @@ def _within_title(audit: Audit, scored: Sequence[MethodSummary], plain: Known | 
 def _by_class_plate(audit: Audit) -> Plate | None:
     known = [m for m in audit.shown if any(one.methods.get(name_of(m)) for one in audit.by_class)]
     chosen = [m for m in (_best(known, control=False), _best(known, control=True)) if m is not None]
-    series: list[tuple[str, Role]] = [("confidence", "all")]
-    series += [(brief(name_of(method), 20), "control" if method.control else "ink") for method in chosen]
+    named: list[tuple[str, Role]] = [("confidence", "all")]
+    named += [(name_of(method), "control" if method.control else "ink") for method in chosen]
+    series = [(brief(name, 20), role) for name, role in named]
     rows = tuple(
         GroupRow(
             class_name(one.index, audit.classes),
@@ -79,7 +80,7 @@ def _by_class_plate(audit: Audit) -> Plate | None:
     )
     return Plate(
         "by-class",
-        _by_class_title(rows, series),
+        _by_class_title(rows, [name for name, _ in named]) if enough(audit) else "AUROC class by class",
         "The predicted classes with the most wrong images; beside each name, how many of the images "
         "predicted to be this class are wrong, of how many. The heatmap and the control are those "
         f"whose AUROC within classes is farthest from chance. Bars: 95% bootstrap "
@@ -95,10 +96,10 @@ def _by_class_plate(audit: Audit) -> Plate | None:
     )
 
 
-def _by_class_title(rows: Sequence[GroupRow], series: Sequence[tuple[str, Role]]) -> str:
+def _by_class_title(rows: Sequence[GroupRow], series: Sequence[str]) -> str:
     """In how many classes each of the series is off chance, on either side, of those where it is known."""
     told = []
-    for place, (words, _) in enumerate(series):
+    for place, words in enumerate(series):
         known = [figure for row in rows if (figure := row.known[place]) is not None]
         off = sum(figure.above(0.5) or figure.below(0.5) for figure in known)
         told.append(f"in {off}{f' of {len(known)}' if len(known) < len(rows) else ''} by {words}")

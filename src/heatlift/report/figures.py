@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
-from heatlift.report import curve_figures, group_figures, interval_figures, lift_figures, marks
+from heatlift.report import curve_figures, group_figures, interval_figures, marks
 from heatlift.report.distributions import Kind
+from heatlift.report.lift import figures as lift_figures
 from heatlift.report.marks import COLOUR
 from heatlift.report.plate import (
     Boxes,

@@ -69,10 +69,10 @@ def backwards_note(audit: Audit) -> str:
 def closer_title(audit: Audit, method: MethodSummary) -> str:
     """How much of one heatmap's gap needs the label."""
     label, free = method.auroc_label, method.auroc_label_free
-    if label is None or free is None:
-        return f"The CO scores of {name_of(method)}"
+    if label is None or free is None or not enough(audit):
+        return f"The CO scores of {name_of(method)}, with the label and without"
     with_label, without = value_text(label, 2), value_text(free, 2)
-    if enough(audit) and label.above(0.5) and not free.above(0.5):
+    if label.above(0.5) and not free.above(0.5):
         return f"The gap of {name_of(method)} needs the label: AUROC {with_label} with it, {without} without"
     return f"{name_of(method)}: AUROC {with_label} with the label, {without} without"
 
@@ -84,7 +84,7 @@ def side_title(audit: Audit, method: MethodSummary, with_label: bool) -> str:
     if auroc is None:
         return f"{name_of(method)}: median CO score {interval(method.co_predicted)}"
     if not enough(audit):
-        return f"{name_of(method)}, {side}: AUROC {interval(auroc, 2)}"
+        return f"{name_of(method)}, {side}: too few images to compare correct with wrong"
     if auroc.above(0.5):
         told = "correct scores above wrong"
     elif auroc.below(0.5):

@@ -15,14 +15,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from heatlift.errors import HeatliftError
-from heatlift.report.compared_pages import build_compared_page
+from heatlift.report.compared.pages import build_compared_page
 from heatlift.report.figures import draw
-from heatlift.report.lift_pages import build_lift_page
+from heatlift.report.lift.pages import build_lift_page
 from heatlift.report.pages import build_page
 from heatlift.report.plate import Plate
 from heatlift.report.settings import Entry, Section
 from heatlift.report.targets import file_target
-from heatlift.report.undesirable_pages import build_undesirable_page
+from heatlift.report.undesirable.pages import build_undesirable_page
 from heatlift.report.wording import listing
 from heatlift.run.record import read_record
 from heatlift.run.whole import whole

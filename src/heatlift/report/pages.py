@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -143,17 +144,27 @@ def _choices(audit: Audit, scores: ScoresOf) -> tuple[Choice, ...]:
     drawn = plates.drawable(sorted(found, key=plates.rank), plates.MOST_APART)
     if first is not None and first not in drawn:
         drawn.insert(0, first)
+    named = {f"choice-{place}-{_slug(findings.name_of(m))}": m for place, m in enumerate(drawn)}
     return tuple(
         Choice(
-            identity=f"choice-{place}",
+            identity=identity,
             name=clean(findings.name_of(method)),
             control=method.control,
             chosen=method is first,
             verdict=clean(method.verdict),
-            plates=tuple(_closely(audit, method, scores, f"choice-{place}")),
+            plates=tuple(_closely(audit, method, scores, identity)),
         )
-        for place, method in enumerate(drawn)
+        for identity, method in named.items()
     )
+
+
+def _slug(name: str) -> str:
+    """A heatmap's name as part of a file's name, and of an identifier in the page.
+
+    >>> _slug("captum:IntegratedGradients/add x0.3")
+    'captum-IntegratedGradients-add-x0-3'
+    """
+    return re.sub(r"[^A-Za-z0-9]+", "-", name)[:60].strip("-")
 
 
 def _closely(audit: Audit, method: MethodSummary, scores: ScoresOf, identity: str) -> Iterator[Plate]:

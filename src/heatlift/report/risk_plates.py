@@ -12,8 +12,6 @@ from heatlift.report.wording import count, listing
 from heatlift.wording import clean
 
 CONFIDENCE, BEST = "confidence", "best possible"
-KEPT = 0.8
-"""The coverage that the title speaks of."""
 
 
 def risk_plate(audit: Audit) -> Plate | None:
@@ -73,7 +71,9 @@ def _plate(
         "Images are set aside from the least sure one on; the curve is the share of wrong images among "
         f"those kept. The lower, the better the ranking. No score with the label is among them. {which} "
         f"n = {audit.count('correct'):,} correct, {audit.count('wrong'):,} wrong.".replace("  ", " "),
-        "; ".join(f"{line.name}: {_at(audit, line)} wrong among the surest {KEPT:.0%}" for line in drawn),
+        "; ".join(
+            f"{line.name}: {_mean(line.risk):.1%} wrong on average over the coverages" for line in drawn
+        ),
         Risks(audit.coverage, tuple(drawn), everything),
     )
 
@@ -82,27 +82,20 @@ def _title(audit: Audit, lines: Sequence[RiskLine]) -> str:
     if not enough(audit):
         return f"Errors left among the images kept ({audit.count('wrong'):,} wrong in all)"
     ranked = [line for line in lines if line.role != "bound"]
-    told = listing(f"{_at(audit, line)} by {line.name}" for line in ranked)
-    return f"Among the surest {KEPT:.0%} of the images, {told} are wrong"
+    told = listing(f"{_mean(line.risk):.1%} by {line.name}" for line in ranked)
+    return f"Wrong among the images kept, averaged over how many are kept (AURC): {told}"
 
 
-def _at(audit: Audit, line: RiskLine) -> str:
-    """The risk at the coverage nearest to the one that the words speak of."""
-    place = min(range(len(audit.coverage)), key=lambda place: abs(audit.coverage[place] - KEPT))
-    risk = line.risk[place]
-    return "–" if risk is None else f"{risk:.1%}"
+def _mean(risks: Sequence[float | None]) -> float:
+    """The area under the curve: at a single share, curves may meet that lie far apart elsewhere."""
+    known = [risk for risk in risks if risk is not None]
+    return sum(known) / len(known) if known else float("inf")
 
 
 def _lowest(audit: Audit, names: Sequence[str]) -> str | None:
     """The name with the lowest mean risk, of those that rank as many images as confidence does."""
-
-    def mean(name: str) -> float:
-        known = [risk for risk in audit.risk[name] if risk is not None]
-        return sum(known) / len(known) if known else float("inf")
-
-    return min(
-        (name for name in names if name in audit.risk and _covers(audit, name)), key=mean, default=None
-    )
+    known = (name for name in names if name in audit.risk and _covers(audit, name))
+    return min(known, key=lambda name: _mean(audit.risk[name]), default=None)
 
 
 def _covers(audit: Audit, name: str) -> bool:

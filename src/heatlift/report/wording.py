@@ -46,6 +46,22 @@ def interval(figure: Known | None, decimals: int | None = None) -> str:
     return f"{value_text(figure, decimals)} {bounds_text(figure, decimals)}".strip()
 
 
+def percent(figure: Known | None) -> str:
+    """A share with its interval in per cent.
+
+    >>> percent(Known(1.0, 0.784, 1.0, 14))
+    '100% [78, 100]'
+    """
+    if figure is None:
+        return NOTHING
+    bounds = (
+        ""
+        if figure.low is None or figure.high is None
+        else f" [{100 * figure.low:.0f}, {100 * figure.high:.0f}]"
+    )
+    return f"{100 * figure.value:.0f}%{bounds}"
+
+
 def signed(text: str) -> str:
     """A printed number with its sign also where that is plus; zero and what is unknown have none.
 

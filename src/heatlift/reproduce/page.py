@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -33,6 +33,9 @@ NARROW = 560.0
 
 LONGEST = 400
 """Characters of one setting."""
+
+NUMBER = re.compile(r"[−-]?\d")
+"""How a printed number begins; “above 0” or “most” is printed in words."""
 
 WIDTH = re.compile(r"<svg\b[^>]*?\bwidth=[\"'](\d+(?:\.\d+)?)")
 
@@ -95,25 +98,31 @@ def build_reproduction_page(found: Reproduction, out: Path) -> ReproductionPage:
     """Lay a reproduction out; ``out`` is the folder whose runs the page leads to."""
     paper = PAPERS.get(found.paper, clean(found.paper))
     lines = [line for part in found.parts for line in part.lines]
-    printed = [line for line in lines if line.printed is not None]
-    both = sum(known_figure(line.measured) is not None for line in printed)
+    numbers = [line for line in lines if NUMBER.match(line.printed or "")]
+    others = [line for line in lines if line.printed is None]
+    words = [line for line in lines if line.printed is not None and not NUMBER.match(line.printed)]
     told = dict(found.settings)
     said = told.pop("command", ())
-    words = [clean(word) for word in said] if isinstance(said, (list, tuple)) else [clean(said)]
+    typed = [clean(word) for word in said] if isinstance(said, (list, tuple)) else [clean(said)]
     return ReproductionPage(
         title=f"What {paper} prints, and what was measured here",
         verdict=clean(found.reference),
         facts=(
             Entry("Figures and tables", f"{len(found.parts)}"),
-            Entry("Printed numbers", f"{len(printed)}", f"{both} of them measured here"),
-            Entry("Further measured", f"{len(lines) - len(printed)}"),
+            Entry("Printed numbers", f"{len(numbers)}", f"{_measured(numbers)} of them measured here"),
+            Entry("Printed in words", f"{len(words)}", f"{_measured(words)} of them measured here"),
+            Entry("Further measured", f"{_measured(others)}"),
         ),
         overview=_overview(found),
         parts=tuple(_part(part, out) for part in found.parts),
-        command=shlex.join(words) if len(words) > 1 else "".join(words),
+        command=shlex.join(typed) if len(typed) > 1 else "".join(typed),
         settings=tuple(_settings(told)),
         version=heatlift.__version__,
     )
+
+
+def _measured(lines: Iterable[Line]) -> int:
+    return sum(known_figure(line.measured) is not None for line in lines)
 
 
 def headline(part: Part) -> tuple[Line, ...]:

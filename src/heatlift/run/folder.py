@@ -35,6 +35,8 @@ def opened(folder: Path, new: dict[str, Any]) -> Iterator[dict[str, Any]]:
         HeatliftError: the folder holds something else or a run of other settings, or another process works
             on it.
     """
+    if folder.exists() and not folder.is_dir():
+        raise HeatliftError(f"--out {folder} is a file: give a folder")
     if folder.exists() and not _empty(folder) and known_record(folder) is None:
         raise HeatliftError(f"{folder} is not empty and not the folder of a run: choose another --out")
     try:

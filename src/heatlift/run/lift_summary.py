@@ -18,9 +18,9 @@ FORMAT = 1
 """Raised whenever an entry changes its meaning or goes away."""
 
 FEWEST = 10
-"""Images below which nothing is said of carrying over."""
+"""Images below which nothing is concluded."""
 
-MOSTLY = 0.1
+SOME = 0.1
 """The part of the network's own gain below which another network's gain is not called shared."""
 
 LITTLE = 0.01
@@ -28,6 +28,9 @@ LITTLE = 0.01
 
 CLEARLY_LESS = 0.25
 """The part of the network's own gain that another network's interval must stay below to be called apart."""
+
+MOST_OF_IT = 0.75
+"""The part of the network's own gain from which on another network's is called most of it."""
 
 Columns = dict[str, NDArray[Any]]
 
@@ -126,7 +129,7 @@ def _figures(rows: list[dict[str, Any]], seed: int) -> dict[str, Any]:
 def _verdict(record: dict[str, Any], figures: dict[str, Any] | None, n: int) -> tuple[str, str]:
     """In one word and in words: is what was found a shared feature or an adversarial pattern?"""
     if figures is None:
-        return "not checked", "No image could be lifted."
+        return "not checked", "No image could be tried."
     config = record["config"]
     told = (
         f"{figures['reached']['value']:.0%} of {n} images reach a CO score of {config['target_co']:g}"
@@ -134,6 +137,9 @@ def _verdict(record: dict[str, Any], figures: dict[str, Any] | None, n: int) -> 
         else f"{figures['predicted_after']['value']:.0%} of {n} images are predicted as the target afterwards"
     )
     own, other = figures["p_gain"], figures["p_verify_gain"]
+    if n < FEWEST:
+        finding = "not checked" if other is None else "unclear"
+        return finding, f"{told}: too few images to conclude anything."
     if other is None:
         return (
             "not checked",
@@ -155,8 +161,10 @@ def _verdict(record: dict[str, Any], figures: dict[str, Any] | None, n: int) -> 
         f"{name}, which took no part, gives the target {other['value']:+.3f} of probability "
         f"[{other['low']:+.3f}, {other['high']:+.3f}] where the network itself gives it {own['value']:+.3f}"
     )
-    if other["low"] > 0 and other["value"] >= MOSTLY * own["value"]:
-        return "shared", f"{told}. What was found is a feature that networks share: {gain}."
+    if other["low"] > 0 and other["value"] >= SOME * own["value"]:
+        part = other["value"] / own["value"]
+        much = "Most" if part >= MOST_OF_IT else "Little" if part < CLEARLY_LESS else "A part"
+        return "shared", f"{told}. {much} of the gain carries over, {part:.0%} of it: {gain}."
     if other["high"] < CLEARLY_LESS * own["value"]:
         return "adversarial", f"{told}. What was found is an adversarial pattern of this network: {gain}."
     return "unclear", f"{told}. Whether it is shared stays open: {gain}."

@@ -77,7 +77,7 @@ class LiftConfig(OptimisingConfig):
     include: Literal["correct", "wrong", "all"] = "correct"
     target: int | str = "label"
     target_co: float = 48.0
-    max_steps: int = Field(500, ge=0)
+    max_steps: int = Field(500, ge=1)
     similarity: float = Field(100.0, ge=0)
     bias: float | None = None
     operation: Literal["add", "multiply"] = "add"
@@ -147,7 +147,11 @@ def validated(kind: type[Config], settings: Mapping[str, Any]) -> Config:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
-        reason = _REASONS.get(name, first["msg"].lower())
+        reasons = _REASONS if issubclass(kind, RunConfig) else {}
+        said = first["msg"].lower()
+        if first["type"] == "literal_error":
+            said = f"choose {first['ctx']['expected'].replace(chr(39), '')}"
+        reason = reasons.get(name, said)
         raise HeatliftError(f"--{name.replace('_', '-')} {first['input']!r}: {reason}") from error
 
 

@@ -44,6 +44,8 @@ def prepare_undesirable(config: UndesirableConfig, command: Sequence[str] = ()) 
         HeatliftError: whatever stands in the way of the run, in one line.
     """
     run = prepared(config, command)
+    if config.target == "label" and any(item.label is None for item in run.items):
+        raise HeatliftError(f"--target label: some images of {config.data} have no label")
     pixels, (height, width) = method(config, config.factor[0]), run.networks.classifier.framing.crop
     kernel = pixels.kernel
     if pixels.reference != "mean" and min(height, width) <= kernel // 2:

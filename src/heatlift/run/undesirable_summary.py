@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from heatlift.run.plan import FactorName
 from heatlift.run.record import read_record, write_json
 from heatlift.run.tables import read_table
 from heatlift.statistics import Figure, mean, median, share
 from heatlift.types import OK
+
+if TYPE_CHECKING:
+    from heatlift.run.plan import FactorName
 
 FORMAT = 1
 """Raised whenever an entry changes its meaning or goes away."""

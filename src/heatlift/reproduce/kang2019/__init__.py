@@ -1,4 +1,4 @@
-"""Kang 2019: "Visualization of undesirable pixels", its figures in form and its tables, measured here."""
+"""Kang 2019: its figures in form and its tables, measured here."""
 
 from __future__ import annotations
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from heatlift.report.selection import evenly
-from heatlift.report.undesirable_outcomes import Outcome, read_outcomes
-from heatlift.report.undesirable_summary import FactorSummary, read_undesirable
+from heatlift.report.undesirable.outcomes import Outcome, read_outcomes
+from heatlift.report.undesirable.summary import FactorSummary, read_undesirable
 from heatlift.report.wording import bounds_text, count, signed, value_text
+from heatlift.reproduce.enough import too_few
 from heatlift.reproduce.kang2019.pictures import READING, Tile, blurred, original, strips, taken
-from heatlift.reproduce.kang2019.stages import WEIGHTS, Stages, too_few
+from heatlift.reproduce.kang2019.stages import WEIGHTS, Stages
 from heatlift.reproduce.parts import Drawing, Line, Part
 from heatlift.run.record import read_record
 from heatlift.wording import class_name, number

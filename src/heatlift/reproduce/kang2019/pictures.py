@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 from heatlift.report.pictures import encoded, photograph, read_pixels
-from heatlift.report.undesirable_overlays import overlays
+from heatlift.report.undesirable.overlays import overlays
 from heatlift.run.evolutions import Evolutions
 from heatlift.run.originals import original_path, perturbed_path
 from heatlift.wording import clean, shorten

@@ -13,12 +13,13 @@ from heatlift.agreement import agreement
 from heatlift.data import Item
 from heatlift.images import batches
 from heatlift.masked import UNDESIRABLE
-from heatlift.report.undesirable_outcomes import Outcome, read_outcomes
-from heatlift.report.undesirable_summary import read_undesirable
+from heatlift.report.undesirable.outcomes import Outcome, read_outcomes
+from heatlift.report.undesirable.summary import read_undesirable
 from heatlift.report.wording import bounds_text, count, signed, value_text
+from heatlift.reproduce.enough import too_few
 from heatlift.reproduce.kang2019.examples import classes_of
 from heatlift.reproduce.kang2019.pictures import READING, Tile, original, strips, taken
-from heatlift.reproduce.kang2019.stages import WEIGHTS, Stages, too_few
+from heatlift.reproduce.kang2019.stages import WEIGHTS, Stages
 from heatlift.reproduce.networks import Used
 from heatlift.reproduce.parts import Drawing, Line, Part
 from heatlift.run.evolutions import Evolutions

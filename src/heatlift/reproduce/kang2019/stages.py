@@ -15,11 +15,9 @@ from heatlift.data import Item, find_images
 from heatlift.demo import PHOTOGRAPHS
 from heatlift.errors import HeatliftError
 from heatlift.report import write_report
-from heatlift.report.wording import count
 from heatlift.reproduce.networks import Pair, Used, all_used
 from heatlift.reproduce.request import Progress, Request, command, photographs
 from heatlift.run.undesirable import prepare_undesirable, run_undesirable, undesirable_configured
-from heatlift.run.undesirable_summary import FEWEST
 from heatlift.run.whole import whole
 from heatlift.storage import StoredFile
 from heatlift.zoo import load
@@ -29,8 +27,8 @@ PAPER = "kang2019"
 PAIRS = (Pair("VGG-19", "torchvision:vgg19", "demo"), Pair("ResNet-18", "torchvision:resnet18", "demo-lite2"))
 """In the order of the paper's tables; its figures 4 and 5 are of the first."""
 
-LIMIT = 200
-"""Images of the tables; the paper has 1,000."""
+LIMIT, PRINTED = 200, 1000
+"""Images of the tables, and of the paper's."""
 
 STEPS = 200
 """Of every mask, as in the paper."""
@@ -144,6 +142,17 @@ class Stages:
             table.writerows((file, "" if label is None else label) for file, label in rows)
         return str(folder / "manifest.csv")
 
+    def fewer(self, n: int, told: str) -> tuple[str, ...]:
+        """What there is to say of a table of ``n`` images, ``told`` in words, where they are too few."""
+        if n >= PRINTED:
+            return ()
+        if self.limit >= PRINTED:
+            return (f"Number of images: {told}, all that could be used, in place of {PRINTED:,}.",)
+        return (
+            f"Number of images: {told} drawn at random, in place of {PRINTED:,}, to spare time; --limit "
+            f"{PRINTED} is the paper’s number.",
+        )
+
     @property
     def differs(self) -> tuple[str, ...]:
         """What of the images is not as in the paper."""
@@ -154,11 +163,6 @@ class Stages:
             "they are not independent, and the intervals are too narrow. With --imagenet DIR they are "
             "ImageNet’s.",
         )
-
-
-def too_few(n: int) -> str:
-    """What a title adds where so many images allow no conclusion."""
-    return f" ({count(n, 'image')}: too few to conclude anything)" if n < FEWEST else ""
 
 
 WEIGHTS = (

@@ -10,18 +10,15 @@ from heatlift.report.distributions import Axis
 from heatlift.report.figures import draw
 from heatlift.report.known import Known
 from heatlift.report.plate import IntervalPanel, IntervalRow, Intervals, Plate
-from heatlift.report.undesirable_paper import PAPER
-from heatlift.report.undesirable_summary import FactorSummary, Undesirable, read_undesirable
+from heatlift.report.undesirable.paper import PAPER
+from heatlift.report.undesirable.summary import FactorSummary, Undesirable, read_undesirable
 from heatlift.report.wording import count, interval, listing
+from heatlift.reproduce.enough import FEWEST
 from heatlift.reproduce.kang2019.stages import WEIGHTS, Stages
 from heatlift.reproduce.networks import Used
 from heatlift.reproduce.parts import Drawing, Line, Part
-from heatlift.run.undesirable_summary import FEWEST
 
 FACTORS = ("target", "non_target")
-
-IMAGES = 1000
-"""Of the paper."""
 
 FEW = 0.04
 """The share of the pixels that both factors are said to stay below."""
@@ -243,8 +240,7 @@ def _differs(stages: Stages, measured: Sequence[Measured]) -> tuple[str, ...]:
     return (
         *(line for one in measured for line in one.network.differs),
         *stages.differs,
-        f"Number of images: {_counts(measured)} drawn at random, in place of {IMAGES:,}, to spare time; "
-        f"--limit {IMAGES} is the paper’s number.",
+        *stages.fewer(min(f.n for one in measured for f in one.factors), _counts(measured)),
         "The mean of φ is over the images that lacked at least 0.001 to certainty, since it has no lower "
         "bound where nothing is left to gain; the median is over all.",
         WEIGHTS,

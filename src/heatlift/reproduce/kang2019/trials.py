@@ -10,10 +10,11 @@ import numpy as np
 from heatlift.report.figures import draw
 from heatlift.report.known import Known, known_figure
 from heatlift.report.plate import IntervalPanel, IntervalRow, Intervals, Plate
-from heatlift.report.undesirable_summary import FactorSummary, Undesirable, read_undesirable
+from heatlift.report.undesirable.summary import FactorSummary, Undesirable, read_undesirable
 from heatlift.report.wording import count, interval
+from heatlift.reproduce.enough import too_few
 from heatlift.reproduce.kang2019.pictures import READING, Tile, original, strips, taken
-from heatlift.reproduce.kang2019.stages import WEIGHTS, Stages, too_few
+from heatlift.reproduce.kang2019.stages import WEIGHTS, Stages
 from heatlift.reproduce.kang2019.tables import axis_of
 from heatlift.reproduce.networks import Used
 from heatlift.reproduce.parts import Drawing, Line, Part

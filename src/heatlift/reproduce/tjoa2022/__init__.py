@@ -10,7 +10,7 @@ from heatlift.reproduce.request import Progress, Request, command
 
 MAKERS: Mapping[str, tuple[str, str]] = {
     "figure-1": ("toy", "figure_1"),
-    "table-1": ("training", "table_1"),
+    "table-1": ("table_1", "table_1"),
     "figure-2": ("audits", "figure_2"),
     "figure-3": ("audits", "figure_3"),
     "claim-gap": ("gaps", "gap"),
@@ -58,10 +58,12 @@ def reproduce(request: Request, progress: Progress) -> Reproduction:
             "command": command(PAPER, request),
             "photographs": request.imagenet or "the demo’s",
             "X-rays": request.chest_xray or "none",
-            "most photographs of the two audits, of GAX runs, of figure 8": (*AUDITED, LIFTED, LAYERED),
+            "most photographs of the two audits, of GAX runs, of figure 8": (
+                None if request.limit else (*AUDITED, LIFTED, LAYERED)
+            ),
             "images of a run, at most": request.limit,
             "seed": request.seed,
-            "precision": f"{request.precision} while heatmaps are optimised; scores are float32",
+            "precision": f"{request.precision} while networks or heatmaps are trained; scores are float32",
             "batch size": request.batch_size,
             "networks": {
                 one.printed: f"{one.name} ({one.spec})" for one in stages.__dict__.get("networks", ())

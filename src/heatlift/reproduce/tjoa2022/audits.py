@@ -13,8 +13,7 @@ from heatlift.report.plate import Plate
 from heatlift.report.plates import auroc_plate, box_plates
 from heatlift.report.summary import Audit, Known, MethodSummary, read_audit
 from heatlift.reproduce.parts import Drawing, Figure, Line, Part
-from heatlift.reproduce.tjoa2022.stages import Shown, Stages, differing
-from heatlift.reproduce.tjoa2022.training import NOT_RUN
+from heatlift.reproduce.tjoa2022.stages import NO_XRAYS, Shown, Stages, differing
 
 MOST_FULL = 2
 """Panels of which each heatmap and control has all its numbers; of more, the runs' reports have them."""
@@ -58,8 +57,10 @@ def figure_2(stages: Stages) -> Part:
     )
     first = stages.on_xrays(0)
     if first is None:
-        return Part("figure-2", "Figure 2", NOT_RUN, claim)
-    return _part(stages, "figure-2", "Figure 2", claim, [panel(stages, first, "add")], {0: "Deconvolution’s"})
+        return Part("figure-2", "Figure 2", NO_XRAYS, claim)
+    panels, largest = [panel(stages, first, "add")], {0: "Deconvolution’s"}
+    # "All distributions show gaps", says its caption; those of figures 3 and 7 don't.
+    return _part(stages, "figure-2", "Figure 2", claim, panels, largest, printed="above 0")
 
 
 def figure_3(stages: Stages) -> Part:
@@ -72,7 +73,7 @@ def figure_3(stages: Stages) -> Part:
     panels = [
         panel(stages, shown, "add") for shown in (second, stages.on_photographs(0)) if shown is not None
     ]
-    missing = () if second is not None else (f"(A) {NOT_RUN[0].lower()}{NOT_RUN[1:]}.",)
+    missing = () if second is not None else (f"(A) {NO_XRAYS[0].lower()}{NO_XRAYS[1:]}.",)
     return _part(stages, "figure-3", "Figure 3", claim, panels, {len(panels) - 1: "Saliency’s"}, missing)
 
 
@@ -89,8 +90,9 @@ def figure_7(stages: Stages) -> Part:
         (stages.on_photographs(1), "multiply"),
     )
     panels = [panel(stages, shown, operation) for shown, operation in wanted if shown is not None]
-    missing = () if first is not None else (f"X-rays: {NOT_RUN[0].lower()}{NOT_RUN[1:]}.",)
-    return _part(stages, "figure-7", "Figure 7", claim, panels, {}, missing)
+    missing = () if first is not None else (f"X-rays: {NO_XRAYS[0].lower()}{NO_XRAYS[1:]}.",)
+    unmade = "The figure’s other GAX, x ∗ h with h = w ∗ x, is not made."
+    return _part(stages, "figure-7", "Figure 7", claim, panels, {}, (*missing, unmade))
 
 
 def _part(
@@ -101,6 +103,7 @@ def _part(
     panels: Sequence[Panel],
     largest: dict[int, str],
     missing: tuple[str, ...] = (),
+    printed: str | None = None,
 ) -> Part:
     """A figure of boxplots.
 
@@ -111,9 +114,10 @@ def _part(
         claim: what the paper says there.
         panels: what it shows.
         largest: by a panel's place, whose gap the paper says to be the largest.
-        missing: what can't be shown.
+        missing: what can't be shown, or is not made.
+        printed: what the paper says of every heatmap's gap.
     """
-    lines = [line for one in panels for line in gap_lines(one, brief=len(panels) > MOST_FULL)]
+    lines = [line for one in panels for line in gap_lines(one, printed, len(panels) > MOST_FULL)]
     lines += [line for number, whose in largest.items() for line in _largest(panels[number], whose)]
     differs = differing((one.shown.told, one.shown.differs) for one in panels)
     controls = "Beside the paper’s six: control heatmaps, the score without the label, and plain confidence."
@@ -150,24 +154,29 @@ def finding(one: Panel) -> str:
     """For how many heatmaps correct images score higher, with the label and without it."""
     audit = one.audit
     if not enough(audit):
-        n = f"{audit.count('correct'):,} correct, {audit.count('wrong'):,} wrong"
-        return f"{one.told}: too few images to compare correct with wrong ({n})"
+        return f"{one.told}: too few images to compare correct with wrong ({counted(audit)})"
     found = [above(audit.shown, with_label) for with_label in (True, False)]
     with_label, without = (tally(audit.shown, hits) for hits in found)
     return f"{one.told}: correct predictions score higher for {with_label}; without the label for {without}"
 
 
+def counted(audit: Audit) -> str:
+    """``40 correct, 6 wrong``."""
+    return f"{audit.count('correct'):,} correct, {audit.count('wrong'):,} wrong"
+
+
 def above(methods: Sequence[MethodSummary], with_label: bool) -> list[bool]:
-    """For which of them the whole interval of the AUROC lies above 0.5."""
+    """For which of them the whole interval of the AUROC lies above 0.5; one that is unknown does not."""
     aurocs = [m.auroc_label if with_label else m.auroc_label_free for m in methods]
     return [auroc is not None and auroc.above(0.5) for auroc in aurocs]
 
 
-def gap_lines(one: Panel, brief: bool = False) -> Iterator[Line]:
+def gap_lines(one: Panel, printed: str | None = None, brief: bool = False) -> Iterator[Line]:
     """Every heatmap's and control's gap, and how well its scores and confidence rank the images.
 
     Args:
         one: the audit.
+        printed: what the paper says of every heatmap's gap.
         brief: whether controls and AUROCs are left to the drawings.
     """
     few = "" if enough(one.audit) else "fewer than 30 wrong or 30 correct images"
@@ -175,8 +184,8 @@ def gap_lines(one: Panel, brief: bool = False) -> Iterator[Line]:
         if brief and method.control:
             continue
         name = f"{one.told}: {'control ' if method.control else ''}{method.name}"
-        printed = None if method.control else "above 0"
-        yield Line(f"{name}, gap of medians with the label, logits", printed, _figure(method.gap), few)
+        said = None if method.control else printed
+        yield Line(f"{name}, gap of medians with the label, logits", said, _figure(method.gap), few)
         if brief:
             continue
         yield Line(f"{name}, AUROC with the label", None, _figure(method.auroc_label), few)
@@ -187,7 +196,9 @@ def gap_lines(one: Panel, brief: bool = False) -> Iterator[Line]:
 
 def _largest(one: Panel, whose: str) -> Iterator[Line]:
     known = [m for m in one.audit.shown if not m.control and m.gap is not None]
-    if known:
+    if not enough(one.audit):
+        yield Line(f"{one.told}: largest gap of the six", whose, None, f"too few: {counted(one.audit)}")
+    elif known:
         best = max(known, key=lambda m: m.gap.value if m.gap is not None else 0.0)
         yield Line(f"{one.told}: largest gap of the six", whose, _figure(best.gap), f"{best.name}’s")
 

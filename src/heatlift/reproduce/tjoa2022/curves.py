@@ -11,12 +11,13 @@ import numpy as np
 
 from heatlift.report import marks
 from heatlift.report.distributions import Axis
-from heatlift.report.lift_outcomes import Outcome, read_outcomes, read_scores
+from heatlift.report.lift.outcomes import Outcome, read_outcomes, read_scores
 from heatlift.report.scales import score_axis, tick
 from heatlift.report.selection import evenly
 from heatlift.report.svg import INK, MUTED, RULE, SMALL, drawing
 from heatlift.report.wording import count
 from heatlift.reproduce import parts
+from heatlift.reproduce.enough import too_few
 from heatlift.reproduce.parts import Line, Part
 from heatlift.reproduce.tjoa2022.stages import STEPS, Shown, Stages, differing
 from heatlift.reproduce.tjoa2022.toy import COLOURS
@@ -25,6 +26,8 @@ from heatlift.wording import shorten
 
 TARGET, PRINTED_STEPS = 48.0, 50
 """The CO score aimed at, and the steps within which most images are there (Tjoa 2022, section 4.2)."""
+
+PRINTED_IMAGES = 10_000
 
 MOST_CURVES, MOST_POINTS = 100, 120
 """Of each network; of each curve."""
@@ -68,17 +71,30 @@ def figure_4(stages: Stages) -> Part:
     return Part(
         "figure-4",
         "Figure 4",
-        f"A CO score of {TARGET:g} is reached within {PRINTED_STEPS} steps by {' and '.join(told)}",
+        f"A CO score of {TARGET:g} is reached within {PRINTED_STEPS} steps by {' and '.join(told)}"
+        f"{too_few(min(len(one.outcomes) for one in both))}",
         "On ResNet-34 most images reach a CO score of 48 within 50 iterations; AlexNet generally takes "
         "more; all get there in the end, some after a few hundred.",
         tuple(line for one, first in zip(both, (True, False), strict=True) for line in _lines(one, first)),
         (_drawn(both),),
         (
             *differs,
-            f"{count(len(both[0].outcomes), 'image')}, where the paper has 10,000; at most {STEPS} steps "
-            "of each. Only images predicted correctly, as in the paper.",
+            *_taken(both),
         ),
         tuple(stages.relative(one.folder) for one in both),
+    )
+
+
+def _taken(both: Sequence[Risen]) -> Iterator[str]:
+    """How many images and steps there are, and which images."""
+    if (n := min(len(one.outcomes) for one in both)) < PRINTED_IMAGES:
+        yield f"{count(n, 'image')}, where the paper has {PRINTED_IMAGES:,}."
+    labelled = all(outcome.label is not None for one in both for outcome in one.outcomes)
+    yield f"At most {STEPS} steps of each. " + (
+        "Only images predicted correctly, as in the paper."
+        if labelled
+        else "Where no label says which are predicted correctly, all images are taken, and their predicted "
+        "class is raised; the paper takes only those predicted correctly."
     )
 
 

@@ -6,19 +6,19 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from heatlift.errors import HeatliftError
 from heatlift.report.distributions import Axis
 from heatlift.report.figures import draw
-from heatlift.report.findings import tally
+from heatlift.report.findings import enough, tally
 from heatlift.report.known import known_figure
 from heatlift.report.plate import IntervalPanel, IntervalRow, Intervals, Plate
-from heatlift.report.summary import read_audit
+from heatlift.report.summary import Audit, MethodSummary, read_audit
 from heatlift.report.wording import interval
+from heatlift.reproduce.enough import ENOUGH, FEWEST, too_few
 from heatlift.reproduce.parts import Drawing, Line, Part
-from heatlift.reproduce.tjoa2022.audits import above
-from heatlift.reproduce.tjoa2022.paired import FEWEST, RESAMPLES, Values, differences, scored
-from heatlift.reproduce.tjoa2022.stages import Stages, differing
-from heatlift.reproduce.tjoa2022.training import NETWORKS, NOT_RUN
+from heatlift.reproduce.tjoa2022.audits import above, counted
+from heatlift.reproduce.tjoa2022.paired import RESAMPLES, Values, differences, scored
+from heatlift.reproduce.tjoa2022.stages import NO_LABELS, NO_XRAYS, Shown, Stages, differing
+from heatlift.reproduce.tjoa2022.training import NETWORKS
 from heatlift.run.columns import PairScores
 from heatlift.statistics import Figure, mean, percentiles
 
@@ -31,44 +31,74 @@ def gap(stages: Stages) -> Part:
     found = [
         one for one in (stages.on_xrays(0), stages.on_xrays(1), stages.on_photographs(0)) if one is not None
     ]
-    lines, told = [], []
-    for shown in found:
-        audit = read_audit(stages.audit(shown))
-        own = [m for m in audit.shown if not m.control]
-        counts = [sum(above(own, with_label)) for with_label in (True, False)]
-        told.append(f"{shown.told} {counts[0]} of {len(own)} with the label, {counts[1]} without it")
-        for with_label in (True, False):
-            words = "with the label" if with_label else "without the label"
-            hits = above(own, with_label)
-            what = f"{shown.told}: share of heatmaps that score correct above wrong, {words}"
-            printed = "all" if with_label else None
-            lines.append(
-                Line(what, printed, _single(sum(hits) / len(hits), len(hits)), "n: heatmaps and operations")
-            )
-        controls = [m for m in audit.shown if m.control]
-        lines.append(
-            Line(
-                f"{shown.told}: share of controls that do, with the label",
-                None,
-                _single(sum(above(controls, True)) / len(controls), len(controls)),
-                tally(controls, above(controls, True)),
-            )
-        )
-        best = max(own, key=lambda m: m.auroc_label_free.value if m.auroc_label_free else 0.0)
-        figure = None if best.auroc_difference is None else best.auroc_difference.as_json()
-        what = f"{shown.told}: best AUROC without the label less that of plain confidence"
-        lines.append(Line(what, None, figure, f"{best.label}. {audit.verdict}"))
-    differs = differing((shown.told, shown.differs) for shown in found)
+    audits = [(shown, read_audit(stages.audit(shown))) for shown in found]
+    lines = [line for shown, audit in audits for line in _gap_lines(shown, audit)]
+    if found[0].xrays:
+        lines.insert(0, _printed_line(*audits[0]))
+    told = "; ".join(_gap_told(shown, audit) for shown, audit in audits)
     return Part(
         "claim-gap",
         "Section 4.1, the gap",
-        f"Heatmaps and operations for which correct predictions score higher: {'; '.join(told)}",
+        f"Heatmaps and operations for which correct predictions score higher: {told}"
+        if any(enough(audit) for _, audit in audits)
+        else f"Too few images to compare correct with wrong: {told}",
         "The gap between the CO scores of correct and wrong predictions is an indicator of correctness. (The "
         "score takes the label, which an indicator can’t have.)",
         tuple(lines),
-        differs=differs,
+        differs=differing((shown.told, shown.differs) for shown in found),
         runs=tuple(stages.relative(stages.audit(shown)) for shown in found),
     )
+
+
+def _gap_told(shown: Shown, audit: Audit) -> str:
+    """For how many heatmaps and operations, or that there are too few images to say."""
+    if not enough(audit):
+        return f"{shown.told} too few to say ({counted(audit)})"
+    own = _ranked(audit, control=False)
+    with_label, without = (sum(above(own, each)) for each in (True, False))
+    return f"{shown.told} {with_label} of {len(own)} with the label, {without} without it"
+
+
+def _ranked(audit: Audit, control: bool) -> list[MethodSummary]:
+    """Those that have an AUROC: without one a heatmap speaks neither for a gap nor against it."""
+    return [m for m in audit.shown if m.control is control and m.auroc_label is not None]
+
+
+def _printed_line(shown: Shown, audit: Audit) -> Line:
+    """What figure 2's caption says of all its distributions."""
+    six = [m for m in _ranked(audit, control=False) if m.operation == "add"]
+    return _share(f"{shown.told}, x + h: share of heatmaps that score", audit, six, True, "all", "figure 2")
+
+
+def _gap_lines(shown: Shown, audit: Audit) -> Iterator[Line]:
+    own, controls = (_ranked(audit, control) for control in (False, True))
+    for with_label in (True, False):
+        note = "n: heatmaps and operations"
+        yield _share(f"{shown.told}: share of heatmaps that score", audit, own, with_label, None, note)
+    note = tally(controls, above(controls, True)) if controls else ""
+    yield _share(f"{shown.told}: share of controls that score", audit, controls, True, None, note)
+    best = max(own, key=lambda m: m.auroc_label_free.value if m.auroc_label_free else 0.0, default=None)
+    what = f"{shown.told}: best AUROC without the label less that of plain confidence"
+    if best is not None and best.auroc_difference is not None and enough(audit):
+        yield Line(what, None, best.auroc_difference.as_json(), f"{best.label}. {audit.verdict}")
+    else:
+        yield Line(what, None, None, audit.verdict)
+
+
+def _share(
+    what: str,
+    audit: Audit,
+    methods: Sequence[MethodSummary],
+    with_label: bool,
+    printed: str | None,
+    note: str,
+) -> Line:
+    """For how many of them correct images score higher, where there are images enough to say."""
+    words = f"{what} correct above wrong, {'with' if with_label else 'without'} the label"
+    if not enough(audit):
+        return Line(words, printed, None, f"too few: {counted(audit)}")
+    hits = above(methods, with_label)
+    return Line(words, printed, _single(float(np.mean(hits)), len(hits)) if hits else None, note)
 
 
 def better_trained(stages: Stages) -> Part:
@@ -77,7 +107,7 @@ def better_trained(stages: Stages) -> Part:
     first, second = stages.on_xrays(0), stages.on_xrays(1)
     anchor, place = "claim-better-trained", "Section 4.1, better training"
     if first is None or second is None:
-        return Part(anchor, place, NOT_RUN, claim)
+        return Part(anchor, place, NO_XRAYS, claim)
     runs = [stages.audit(shown) for shown in (first, second)]
     lines, rows = [], []
     wider = known = 0
@@ -85,8 +115,10 @@ def better_trained(stages: Stages) -> Part:
         lines.append(
             Line(
                 f"{name}: gap of {NETWORKS[0].printed} less {NETWORKS[1].printed}, logits",
-                "above 0",
+                # The paper compares figure 2 with figure 3 (A), which are of x + h.
+                "above 0" if name.endswith("/add") else None,
                 gaps.as_json(),
+                "" if gaps.value is not None else f"fewer than {ENOUGH} correct or wrong images of a network",
             )
         )
         lines.append(Line(f"{name}: AUROC with the label, the same difference", None, aurocs.as_json()))
@@ -100,7 +132,7 @@ def better_trained(stages: Stages) -> Part:
         f"The better trained network’s gap is wider, with its whole interval, for {wider} of {known} "
         "heatmaps and operations"
         if known
-        else "Too few wrong predictions to compare the two networks’ gaps",
+        else f"Too few images to compare the two networks’ gaps: fewer than {ENOUGH} correct or wrong ones",
         claim,
         tuple(lines),
         tuple(
@@ -121,12 +153,20 @@ def better_trained(stages: Stages) -> Part:
 
 def around_ten(stages: Stages) -> Part:
     """How high existing methods' CO scores get."""
+    claim = (
+        "On ImageNet existing methods’ CO scores are typically at most 10; on X-rays Deconvolution’s "
+        "exceed 80."
+    )
+    anchor, place = "claim-around-ten", "Section 4.2, scores of around ten"
     shown, xrays = stages.on_photographs(0), stages.on_xrays(0)
+    # Before the audit, which takes long.
+    if not stages.labelled(shown):
+        return Part(anchor, place, NO_LABELS, claim, differs=shown.differs)
     run = stages.audit(shown)
     pairs = [pair for pair in scored(run).values() if not pair.control]
     known = np.concatenate([_known(pair) for pair in pairs])
     if not len(known):
-        raise HeatliftError(f"{shown.data}: no image has a label and a score, which Tjoa 2022's claims need")
+        return Part(anchor, place, f"{shown.told}: no image with a label has a score", claim)
     rows = [(pair.name, upper(pair, stages.request.seed)) for pair in pairs]
     lines = [
         *_heights(shown.told, pairs, known),
@@ -145,12 +185,11 @@ def around_ten(stages: Stages) -> Part:
     estimates = [(name, known_figure(figure.as_json())) for name, figure in rows]
     drawn_rows = [IntervalRow(name, False, one) for name, one in estimates if one is not None]
     return Part(
-        "claim-around-ten",
-        "Section 4.2, scores of around ten",
+        anchor,
+        place,
         f"{shown.told}: {np.mean(known <= TEN):.0%} of existing methods’ CO scores are at most {TEN:g}; "
-        f"the highest is {known.max():.3g}",
-        "On ImageNet existing methods’ CO scores are typically at most 10; on X-rays Deconvolution’s "
-        "exceed 80.",
+        f"the highest is {known.max():.3g}{too_few(max(len(_known(pair)) for pair in pairs))}",
+        claim,
         tuple(lines),
         tuple(_drawn(drawn_rows, "claim-around-ten-upper", "95th percentile of the CO score, logits")),
         shown.differs,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from heatlift.report.lift_outcomes import Outcome, read_outcomes, read_scores
+from heatlift.report.lift.outcomes import Outcome, read_outcomes, read_scores
 from heatlift.report.pictures import read_pixels
 from heatlift.reproduce.tjoa2022.stages import XRAY_BIAS, Shown, Stages
 from heatlift.run.evolutions import Evolutions

@@ -10,11 +10,13 @@ import numpy as np
 from scipy.stats import rankdata
 
 from heatlift.report.distributions import read_distributions
+from heatlift.report.findings import enough
 from heatlift.report.known import known_figure
 from heatlift.report.layer_plates import layer_plates, read_stages
 from heatlift.report.plates import box_plates
 from heatlift.report.summary import Audit, read_audit
 from heatlift.report.wording import interval
+from heatlift.reproduce.enough import too_few
 from heatlift.reproduce.parts import Drawing, Line, Part
 from heatlift.reproduce.tjoa2022.audits import drawn
 from heatlift.reproduce.tjoa2022.stages import LAYERED, Stages
@@ -45,7 +47,8 @@ def figure_8(stages: Stages) -> Part:
     return Part(
         "figure-8",
         "Figure 8",
-        "; ".join(f"{words}: {_said(depth[operation])}" for operation, words in OPERATIONS.items()),
+        "; ".join(f"{words}: {_said(depth[operation])}" for operation, words in OPERATIONS.items())
+        + too_few(min(one.n for one in depth.values())),
         "Heatmaps from deeper layers, which detect more features, should raise the CO score more: a "
         "difference is seen with x * h, not with x + h.",
         (*lines, *_medians(scores, layers)),
@@ -109,5 +112,5 @@ def _drawings(run: Path, audit: Audit) -> Iterator[Drawing]:
             if plate.identity.endswith("label"):
                 yield drawn(plate, f"figure-8-{operation}")
     for plate in layer_plates(audit):
-        if plate.identity.endswith("tells") and min(audit.count("correct"), audit.count("wrong")) >= 2:
+        if plate.identity.endswith("tells") and enough(audit):
             yield drawn(plate, "figure-8")

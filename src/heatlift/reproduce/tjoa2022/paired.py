@@ -9,13 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heatlift.ranking import Ranking
+from heatlift.reproduce.enough import ENOUGH
 from heatlift.run.columns import PairScores, read_predictions, read_scores
 from heatlift.statistics import Figure, percentiles
 
 RESAMPLES = 1000
-
-FEWEST = 2
-"""Images of each kind without which nothing is compared."""
 
 Values = NDArray[np.float64]
 
@@ -41,7 +39,7 @@ def differences(first: Path, second: Path, seed: int) -> dict[str, tuple[Figure,
     for name, pair in scored(first).items():
         if name in theirs and not pair.control:
             both = pair.ok[left] & theirs[name].ok[right] & own.labelled[left] & other.labelled[right]
-            found[name] = _differences(
+            found[name] = difference(
                 (pair.co_label[left[both]], own.correct[left[both]]),
                 (theirs[name].co_label[right[both]], other.correct[right[both]]),
                 seed,
@@ -49,11 +47,19 @@ def differences(first: Path, second: Path, seed: int) -> dict[str, tuple[Figure,
     return found
 
 
-def _differences(
+def difference(
     first: tuple[Values, NDArray[np.bool_]], second: tuple[Values, NDArray[np.bool_]], seed: int
 ) -> tuple[Figure, Figure]:
+    """The gap and the AUROC of the first network less those of the second.
+
+    Unknown where either network got fewer than `ENOUGH` of the images right, or wrong.
+
+    Args:
+        first, second: of the same images, scores and whether they were predicted correctly.
+        seed: of the resamples.
+    """
     n = len(first[0])
-    if any(min(correct.sum(), (~correct).sum()) < FEWEST for _, correct in (first, second)):
+    if any(min(correct.sum(), (~correct).sum()) < ENOUGH for _, correct in (first, second)):
         return Figure.unknown(n), Figure.unknown(n)
     group = first[1] * 2 + second[1]
     members = [np.flatnonzero(group == each) for each in range(4)]

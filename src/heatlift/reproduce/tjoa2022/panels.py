@@ -10,10 +10,10 @@ import numpy as np
 from heatlift.panel.colours import saturation
 from heatlift.report.heatmaps import diverging
 from heatlift.report.pictures import box, photograph, uri
+from heatlift.reproduce.enough import too_few
 from heatlift.reproduce.parts import Drawing, Line, Part
 from heatlift.reproduce.tjoa2022.kept import Gax, Kept, gax_runs
-from heatlift.reproduce.tjoa2022.stages import Stages, differing
-from heatlift.reproduce.tjoa2022.training import NOT_RUN
+from heatlift.reproduce.tjoa2022.stages import NO_XRAYS, Stages, differing
 from heatlift.statistics import mean, share
 from heatlift.wording import clean, number, shorten
 
@@ -28,14 +28,14 @@ def figure_5(stages: Stages) -> Part:
     runs = gax_runs(stages)
     rows = [row for run in runs for row in _chosen(run)]
     missing = (
-        () if stages.request.chest_xray is not None else (f"X-rays: {NOT_RUN[0].lower()}{NOT_RUN[1:]}.",)
+        () if stages.request.chest_xray is not None else (f"X-rays: {NO_XRAYS[0].lower()}{NO_XRAYS[1:]}.",)
     )
     differs = differing((run.shown.told, run.shown.differs) for run in runs)
     negative = [float((one.heatmap < 0).mean()) for run in runs for one in run.kept()]
     rough = [roughness(one) for run in runs for one in run.kept()]
     told = (
         f"{np.mean(negative):.0%} of the values are negative, and neighbours differ {np.mean(rough):.1f} "
-        "times as much as in the image"
+        f"times as much as in the image{too_few(len(negative))}"
         if negative
         else "no image was lifted"
     )

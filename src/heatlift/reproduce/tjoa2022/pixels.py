@@ -17,6 +17,7 @@ from heatlift.report.scales import tick
 from heatlift.report.svg import ALL, CONTROL, INK, MUTED, RULE, SMALL, drawing
 from heatlift.report.wording import interval
 from heatlift.reproduce import parts
+from heatlift.reproduce.enough import too_few
 from heatlift.reproduce.parts import Line, Part
 from heatlift.reproduce.tjoa2022.kept import Gax, Kept, Values, gax_runs
 from heatlift.reproduce.tjoa2022.stages import Stages, differing
@@ -49,7 +50,11 @@ def extreme_intensities(stages: Stages) -> Part:
         "; ".join(told) or "No image was lifted",
         "GAX improves confidence by optimising regions of extreme intensity, very bright or very dark.",
         tuple(line for run, of_run in found for line in _correlation_lines(run, of_run)),
-        tuple(_profile(run, f"claim-extreme-{place}") for place, (run, of_run) in enumerate(found) if of_run),
+        tuple(
+            _profile(run, f"claim-extreme-{place}", stages.request.seed)
+            for place, (run, of_run) in enumerate(found)
+            if of_run
+        ),
         (
             *_differs(runs),
             "The paper judges by eye. Extreme is |x − 0.5| here. Since h = tanh(w x), a pixel’s "
@@ -69,8 +74,8 @@ def negative_values(stages: Stages) -> Part:
         for run, of_run in found
     ]
     told = [
-        f"{run.shown.told}: {number(gain.value)} more of the values are negative at a score of "
-        f"{SCORES[-1]:g} than at the start"
+        f"{run.shown.told}: a share of {number(gain.value)} more of the values is negative at a score of "
+        f"{SCORES[-1]:g} than at the start{too_few(gain.n)}"
         for run, gain in last
         if gain.value is not None
     ]
@@ -132,7 +137,7 @@ def _told(of_run: Sequence[Mapping[str, float]]) -> str:
     less = "more than" if gained.above(0) else "less than" if gained.below(0) else "no more than"
     return (
         f"|h − x| goes with |x − 0.5| at a rank correlation of {_text(own)}, {less} shuffled moves do "
-        f"({_text(gained)})"
+        f"({_text(gained)}){too_few(gained.n)}"
     )
 
 
@@ -142,7 +147,7 @@ def _correlation_lines(run: Gax, of_run: Sequence[Mapping[str, float]]) -> Itera
         printed = "above 0" if name == "optimised" else None
         yield Line(f"{what} |x − 0.5|, {WORDS[name]}", printed, _mean(_column(of_run, name)).as_json())
     gains = _mean(_gains(of_run)).as_json()
-    yield Line(f"{what} |x − 0.5|, GAX’s less the shuffled control’s", "above 0", gains, "the same images")
+    yield Line(f"{what} |x − 0.5|, GAX’s less the shuffled control’s", None, gains, "the same images")
     yield Line(f"{what} brightness x, GAX’s heatmap", None, _mean(_column(of_run, "brightness")).as_json())
 
 
@@ -178,14 +183,14 @@ def _differs(runs: Sequence[Gax]) -> tuple[str, ...]:
     return differing((run.shown.told, run.shown.differs) for run in runs)
 
 
-def _profile(run: Gax, identity: str) -> parts.Drawing:
+def _profile(run: Gax, identity: str, seed: int) -> parts.Drawing:
     """Mean |h - x| of pixels of each brightness, averaged over images."""
     edges = np.linspace(0, 1, BINS + 1)
     rows: dict[str, list[Values]] = {name: [] for name in ORDER}
     for one in run.kept():
         bins = np.clip(np.digitize(one.pixels, edges) - 1, 0, BINS - 1).ravel()
         sizes = np.bincount(bins, minlength=BINS).astype(np.float64)
-        for name, h in heatmaps(one, 0).items():
+        for name, h in heatmaps(one, seed).items():
             sums = np.bincount(bins, np.abs(h - one.pixels).ravel(), BINS)
             rows[name].append(np.divide(sums, sizes, out=np.full(BINS, np.nan), where=sizes > 0))
     n = len(rows["optimised"])

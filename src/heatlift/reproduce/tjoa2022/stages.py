@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from heatlift.data import find_images
 from heatlift.demo import PHOTOGRAPHS
 from heatlift.report import write_report
 from heatlift.reproduce.networks import Pair, Used, all_used
@@ -16,6 +17,7 @@ from heatlift.reproduce.tjoa2022.training import NETWORKS, Taught, trained
 from heatlift.run.audit import prepare, run
 from heatlift.run.lift import lift_configured, prepare_lift, run_lift
 from heatlift.run.plan import configured
+from heatlift.zoo import load
 
 PAPER = "tjoa2022"
 
@@ -30,7 +32,8 @@ AUDITED = (600, 200)
 test images."""
 
 LIFTED = 64
-"""Images of a GAX run, those that are predicted wrongly left out; the paper has 10,000 photographs."""
+"""Images of a GAX run, of which those that are predicted wrongly are left out; the paper has 10,000
+photographs. ``--limit`` replaces this number and the others."""
 
 LAYERED = 100
 """Photographs of figure 8."""
@@ -72,6 +75,11 @@ class Shown:
     most: int | None
     differs: tuple[str, ...]
     folder: str = ""
+
+    @property
+    def xrays(self) -> bool:
+        """Whether its network was made here, on X-rays."""
+        return bool(self.folder)
 
 
 @dataclass
@@ -135,6 +143,11 @@ class Stages:
             f"networks/{network.name}",
         )
 
+    def labelled(self, shown: Shown) -> bool:
+        """Whether anybody knows what is right of these images."""
+        network = load(shown.spec, shown.weights)
+        return find_images(shown.data, network.num_classes, network.classes).labelled
+
     def audit(self, shown: Shown, kind: str = "audit", most: int | None = None, **settings: Any) -> Path:
         """The folder of a finished audit with its report; ``settings`` as of an audit's configuration.
 
@@ -144,8 +157,7 @@ class Stages:
 
         def make(folder: Path, told: Progress, common: dict[str, Any]) -> None:
             # Nothing certifies an audit's scores afterwards, as a lift's are: they are made in float32.
-            precision = "bf16" if self.request.precision == "bf16" else "fp32"
-            config = configured(**common | {"precision": precision, **settings})
+            config = configured(**common | {"precision": "fp32", **settings})
             run(prepare(config, command(PAPER, self.request)), folder, told)
 
         return self._made(f"{shown.name}-{kind}", shown, most or shown.most, make)
@@ -174,12 +186,11 @@ class Stages:
     ) -> Path:
         folder = self.request.out / "runs" / name
         if name not in self.finished:
-            limits = [limit for limit in (most, self.request.limit) if limit is not None]
             common = {
                 "data": shown.data,
                 "model": shown.spec,
                 "weights": shown.weights,
-                "limit": min(limits, default=None),
+                "limit": self.request.limit or most,
                 "seed": self.request.seed,
                 "batch_size": self.request.batch_size,
             }
@@ -217,6 +228,15 @@ def differing(found: Iterable[tuple[str, Sequence[str]]]) -> tuple[str, ...]:
         for sentence, whose in of.items()
     )
 
+
+NO_XRAYS = (
+    "Not run: it needs the chest X-rays. Give --chest-xray DIR, a folder with train/ and test/, each of "
+    "NORMAL and PNEUMONIA"
+)
+"""Where a part can't be had."""
+
+NO_LABELS = "Not run: it needs labels. Give --imagenet DIR, photographs in folders named by ImageNet’s wnids"
+"""Where nobody knows what is right."""
 
 INSTEAD = (
     f"Images: {len(PHOTOGRAPHS)} photographs in everyday degradations, in place of ImageNet’s: they are not "

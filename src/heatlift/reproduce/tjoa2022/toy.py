@@ -41,8 +41,8 @@ UNPRINTED = (
     "a2 is not printed. It is 1 − a1 here: then both pixels are non-negative over about the angles that the "
     "text names ([0, π/2], up to 3π/8, and [−π/4, π/4]). The right panel’s a1 = 0.51 stands for “a1 ≈ a2”, "
     "and the range of angles is ours.",
-    "Section 2.1’s s = σ(a1) − σ(a2) + σ(A) − σ(B) holds where σ is linear; scores here are eq. 1 itself, "
-    "with LeakyReLU of slope 0.01 below zero.",
+    "Section 2’s s = σ(a1) − σ(a2) + σ(A) − σ(B) is not eq. 1’s: where σ is linear, eq. 1 is A − B, and that "
+    "formula has a1 − a2 too much. Scores here are eq. 1 itself, with LeakyReLU of slope 0.01 below zero.",
 )
 
 
@@ -55,7 +55,8 @@ def figure_1() -> Part:
         f"Not rotated, a1 = 0.95 gives h1 = {growth[0][0]:.2f} x1 and h2 = {growth[0][1]:.2f} x2, a1 = 0.51 "
         f"gives h1 = {growth[2][0]:.2f} x1 and h2 = {growth[2][1]:.2f} x2",
         "High x1 gets a high h1 and low x2 a suppressed h2; both less so as a1 and a2 come closer or the "
-        "rotation comes close to π/4, where the pixels look alike.",
+        "rotation comes close to π/4, where the pixels look alike. (In the left panel h1 is still high "
+        "there, section 2.1 says.)",
         (*_ranges(), *_prominence(), *_scores()),
         (_drawn("figure-1", NARROW),),
         UNPRINTED,
@@ -132,11 +133,11 @@ def _prominence() -> list[Line]:
     )
     return [
         *(
-            Line(f"left: largest |h| at θ = {words}", printed, _exact(largest[theta]))
-            for theta, words, printed in (
-                (0.0, "0", "high"),
-                (pi / 4, "π/4", "less"),
-                (pi / 2, "π/2", "high"),
+            Line(f"left: largest |h| at θ = {words}", printed, _exact(largest[theta]), note)
+            for theta, words, printed, note in (
+                (0.0, "0", "high", ""),
+                (pi / 4, "π/4", "still high", "section 2.1; section 2 of any panel: “less prominent”"),
+                (pi / 2, "π/2", "more prominent", "of h2"),
             )
         ),
         Line("right: largest |h − x| at θ = ±π/4", "almost 0", _exact(apart)),

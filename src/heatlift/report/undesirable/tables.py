@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from heatlift.report.tables import Cell, Column, Row, Table, counted_cell
-from heatlift.report.undesirable_outcomes import Outcome
-from heatlift.report.undesirable_paper import PAPER, PAPER_PHI
-from heatlift.report.undesirable_summary import FactorSummary, Undesirable, factor_name
+from heatlift.report.undesirable.outcomes import Outcome
+from heatlift.report.undesirable.paper import PAPER, PAPER_PHI
+from heatlift.report.undesirable.summary import FactorSummary, Undesirable, factor_name
 from heatlift.report.wording import bounds_text, count, value_text
 from heatlift.wording import FACTORS, NOTHING, class_name, clean, number, shorten
 
@@ -53,7 +53,7 @@ CONTROLS = ("phi_blob", "phi_blur")
 
 def paper_table(run: Undesirable) -> Table | None:
     """Tables 1 and 2 in one, with the run in the first row; None where the paper has nothing like it."""
-    if run.game != "improve" or not any(factor.factor in PAPER_PHI for factor in run.factors):
+    if not run.as_printed or not any(factor.factor in PAPER_PHI for factor in run.factors):
         return None
     known = {factor.factor: factor for factor in run.factors if factor.factor in PAPER_PHI}
     both = tuple(factor for factor in FACTORS if factor in known)
@@ -76,8 +76,6 @@ def paper_table(run: Undesirable) -> Table | None:
     )
     asked = "" if run.target == "predicted" else " Its targets are the predicted classes, this run’s are not."
     config = run.section("config")
-    if config.get("preset", "paper") != "paper":
-        asked += " This run’s masks have settings of their own, not the paper’s."
     if config.get("include", "all") != "all":
         asked += (
             f" This run has images that are {'right' if config['include'] == 'correct' else 'wrong'} only."

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from heatlift.report.exports_escaping import escaped
-from heatlift.report.exports_figures import plates_of
+from heatlift.report.exports.escaping import escaped
+from heatlift.report.exports.figures import plates_of
 from heatlift.report.html import AnyPage
 from heatlift.report.pages import Failure
 from heatlift.report.plate import Plate
@@ -29,7 +29,7 @@ HEADINGS = {
     "explained": "Heatmaps in this report",
     "failures": "What failed",
     "certificates": "Certificates",
-    "missed": "Not reached, not lifted",
+    "missed": "Not reached, not tried",
     "paper": "Beside the paper",
     "figures": "Figures of each factor",
     "agreement": "Agreement of trials",

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from heatlift import __version__
-from heatlift.report.compared_indicators import indicators_table
-from heatlift.report.compared_limits import differing_settings, limits
-from heatlift.report.compared_plates import accuracy_plate, auroc_plates, change_plates
-from heatlift.report.compared_runs import Beside, read_beside
-from heatlift.report.compared_tables import (
+from heatlift.report.compared.indicators import indicators_table
+from heatlift.report.compared.limits import differing_settings, limits
+from heatlift.report.compared.plates import accuracy_plate, auroc_plates, change_plates
+from heatlift.report.compared.runs import Beside, Side, read_beside
+from heatlift.report.compared.tables import (
     aurocs_table,
     changes_table,
     disputed_table,
@@ -20,7 +20,7 @@ from heatlift.report.compared_tables import (
     ranks_table,
     runs_table,
 )
-from heatlift.report.compared_words import verdict
+from heatlift.report.compared.words import verdict
 from heatlift.report.facts import fact
 from heatlift.report.known import Known, known_figure
 from heatlift.report.pages import command
@@ -64,13 +64,13 @@ def build_compared_page(folders: Sequence[Path]) -> ComparedPage:
     """Read finished audits of the same images and lay out their report.
 
     Raises:
-        HeatliftError: as of `heatlift.report.compared_runs.read_beside`.
+        HeatliftError: as of `heatlift.report.compared.runs.read_beside`.
     """
     beside = read_beside(folders)
     names = [side.name for side in beside.sides]
     accuracy, changes = accuracy_plate(beside), change_plates(beside)
     return ComparedPage(
-        title=f"{shorten(listing(names), 80)}, audited on {_images(beside)}",
+        title=f"{shorten(listing(map(_titled, beside.sides)), 120)}, audited on {_images(beside)}",
         verdict=clean(verdict(beside)),
         facts=tuple(_facts(beside)),
         lead=(*(() if accuracy is None else (accuracy,)), *changes[:1]),
@@ -91,6 +91,12 @@ def build_compared_page(folders: Sequence[Path]) -> ComparedPage:
         settings=tuple(_settings(beside)),
         version=__version__,
     )
+
+
+def _titled(side: Side) -> str:
+    """A run and its network, where its folder isn't called after it."""
+    spec = shorten(clean(side.audit.section("model").get("spec") or ""), 40)
+    return side.name if not spec or spec in side.name else f"{side.name} ({spec})"
 
 
 def _images(beside: Beside) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from heatlift.report.compared_runs import Beside, Heatmap, Side
+from heatlift.report.compared.runs import Beside, Heatmap, Side
 from heatlift.report.known import Known, known_figure
 from heatlift.report.tables import Cell, Column, Row, Table
 from heatlift.report.wording import bounds_text, count, value_text

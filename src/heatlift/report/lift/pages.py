@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from heatlift.report.facts import change, fact
-from heatlift.report.lift_examples import Evolution, read_evolutions
-from heatlift.report.lift_outcomes import read_outcomes
-from heatlift.report.lift_plates import lead_plates
-from heatlift.report.lift_summary import Lifted, read_lift
-from heatlift.report.lift_tables import certificates_table, missed_table
+from heatlift.report.lift.examples import Evolution, read_evolutions
+from heatlift.report.lift.outcomes import read_outcomes
+from heatlift.report.lift.plates import lead_plates
+from heatlift.report.lift.summary import Lifted, read_lift
+from heatlift.report.lift.tables import certificates_table, missed_table
 from heatlift.report.pages import Failure, command, subject
 from heatlift.report.plate import Plate
 from heatlift.report.settings import Entry, Section, sections
@@ -64,7 +64,7 @@ def build_lift_page(run: Path) -> LiftPage:
         target=_target(lift),
         certificates=certificates_table(lift),
         missed=missed_table(outcomes, lift.classes),
-        failures=tuple(Failure("not lifted", clean(reason), f"{int(n):,}") for reason, n in sorted(failures)),
+        failures=tuple(Failure("not tried", clean(reason), f"{int(n):,}") for reason, n in sorted(failures)),
         command=command(lift),
         settings=sections(lift),
         version=clean(lift.run.get("version") or ""),
@@ -86,7 +86,7 @@ def _target(lift: Lifted) -> str:
 def _facts(lift: Lifted) -> list[Entry]:
     reached = "Target predicted" if lift.target is None else f"Reached CO {lift.target:g}"
     facts = [
-        Entry("Images lifted", f"{lift.count('ok'):,}", f"of {lift.count('images'):,}"),
+        Entry("Images tried", f"{lift.count('ok'):,}", f"of {lift.count('images'):,}"),
         fact(reached, lift.figure("reached"), 2),
         fact("Median steps", lift.figure("steps"), 0),
         change("Probability", lift.figure("p_before"), lift.figure("p_after")),

@@ -12,7 +12,7 @@ import numpy as np
 from heatlift.errors import HeatliftError
 from heatlift.panel.colours import SATURATED
 from heatlift.report.heatmaps import diverging
-from heatlift.report.lift_outcomes import Outcome, read_scores
+from heatlift.report.lift.outcomes import Outcome, read_scores
 from heatlift.report.pictures import Pixels, box, encoded, photograph, read_pixels, uri
 from heatlift.report.selection import evenly
 from heatlift.run.originals import original_path

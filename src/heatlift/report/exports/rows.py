@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from heatlift.errors import HeatliftError
-from heatlift.report.compared_runs import Beside
+from heatlift.report.compared.runs import Beside
 from heatlift.report.known import mapping
 from heatlift.report.summary import read_summary
 from heatlift.report.wording import listing

@@ -59,6 +59,13 @@ class Undesirable(Finished):
         return self.section("config").get("target", "predicted")
 
     @property
+    def as_printed(self) -> bool:
+        """Whether it is of ImageNet's number of classes and the paper's preset, as what Kang 2019 printed."""
+        preset = self.section("config").get("preset", "paper")
+        outputs = self.section("model").get("num_classes")
+        return self.game == "improve" and preset == "paper" and outputs == 1000
+
+    @property
     def trials(self) -> int:
         """Masks of each image and factor."""
         trials = self.section("config").get("trials")

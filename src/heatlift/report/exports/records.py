@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from heatlift import __version__
-from heatlift.report.compared_runs import Beside
+from heatlift.report.compared.runs import Beside
 from heatlift.report.summary import read_summary
 from heatlift.run.compared import Ranks
 from heatlift.run.record import read_record

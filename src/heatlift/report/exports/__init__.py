@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from heatlift.errors import HeatliftError
-from heatlift.report.compared_pages import build_compared_page
-from heatlift.report.compared_runs import read_beside
-from heatlift.report.exports_figures import write_figures
-from heatlift.report.exports_markdown import markdown
-from heatlift.report.exports_records import compared_document, document
-from heatlift.report.exports_rows import as_csv, compared_rows, run_rows
+from heatlift.report.compared.pages import build_compared_page
+from heatlift.report.compared.runs import read_beside
+from heatlift.report.exports.figures import write_figures
+from heatlift.report.exports.markdown import markdown
+from heatlift.report.exports.records import compared_document, document
+from heatlift.report.exports.rows import as_csv, compared_rows, run_rows
 from heatlift.report.html import AnyPage, build, render, write_text
 from heatlift.report.targets import file_target, folder_target
 from heatlift.report.wording import listing

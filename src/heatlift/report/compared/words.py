@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from heatlift.report.added_words import ADDS, limits, reservation
-from heatlift.report.compared_runs import Beside, Side
+from heatlift.report.compared.runs import Beside, Side
 from heatlift.report.known import known_figure
 from heatlift.report.records import IndicatorSummary, MethodSummary
-from heatlift.report.wording import count, interval, listing, signed, value_text
+from heatlift.report.wording import count, interval, listing, percent, signed, value_text
 from heatlift.run.compared import Accuracies, Ranks
 from heatlift.statistics import Figure
 from heatlift.wording import clean
@@ -34,7 +34,7 @@ def _accuracy(beside: Beside) -> Iterator[str]:
             same = known_figure(beside.same[place].as_json())
             yield (
                 f"No image has a label in every run, so which network is more accurate stays open; "
-                f"{other.name} predicts what {first.name} predicts for {interval(same, 2)} of the images."
+                f"{other.name} predicts what {first.name} predicts for {percent(same)} of the images."
             )
 
 
@@ -44,8 +44,8 @@ def accuracy_words(first: Side, other: Side, found: Accuracies) -> str:
     better, worse = (other, first) if (found.difference.value or 0) > 0 else (first, other)
     values = {first.name: found.first, other.name: found.other}
     numbers = (
-        f"accuracy {_two(values[better.name])} against {_two(values[worse.name])}, difference "
-        f"{_difference(found.difference, flip=better is first)}, McNemar p {_p(found.turned.p)}"
+        f"accuracy {_two(values[better.name])} against {_two(values[worse.name])}, {other.name} minus "
+        f"{first.name} {_difference(found.difference)}, McNemar p {_p(found.turned.p)}"
     )
     if found.turned.p < SIGNIFICANT:
         return f"{better.name} is more accurate than {worse.name} {where}: {numbers}."
@@ -100,7 +100,8 @@ def _order(beside: Beside) -> Iterator[str]:
 def order_words(first: Side, other: Side, ranks: Ranks) -> str:
     """Do two networks order the heatmaps alike, by how much they change the label's probability?
 
-    Alike where the interval of Spearman's correlation lies above 0.7, not alike where it lies below.
+    Alike where the interval of Spearman's correlation lies above 0.7, not alike where it lies below and
+    without 0 in it: resampling pulls it towards 0, so an interval around 0 may be of too few images.
     """
     known = known_figure(ranks.spearman.as_json())
     if known is None:
@@ -113,7 +114,7 @@ def order_words(first: Side, other: Side, ranks: Ranks) -> str:
     )
     if known.above(ALIKE):
         return f"{other.name} orders the heatmaps as {first.name} does: {shown}."
-    if known.below(ALIKE):
+    if known.below(ALIKE) and (known.above(0) or known.below(0)):
         return f"{other.name} does not order the heatmaps as {first.name} does: {shown}."
     return f"Whether {other.name} orders the heatmaps as {first.name} does is unclear: {shown}."
 
@@ -135,12 +136,10 @@ def _two(figure: Figure) -> str:
     return value_text(known_figure(figure.as_json()), 2)
 
 
-def _difference(figure: Figure, flip: bool) -> str:
-    """The interval with its sign, read from the better network's side; of one image there is none."""
+def _difference(figure: Figure) -> str:
+    """The interval with its sign; of one image there is none."""
     if figure.value is None:
         return "unknown"
-    if flip and figure.value is not None and figure.low is not None and figure.high is not None:
-        figure = Figure(-figure.value, -figure.high, -figure.low, figure.n)
     return signed(interval(known_figure(figure.as_json()), 3))
 
 

@@ -10,7 +10,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.textpath import text_to_path
 
-from heatlift.report.explanation_panels import RULE
+from heatlift.report.explanation.panels import RULE
 from heatlift.wording import shorten
 
 MARGIN = 0.4

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from heatlift.errors import HeatliftError
 from heatlift.report.pictures import Pixels, encoded, photograph, read_pixels, size
 from heatlift.report.selection import evenly
-from heatlift.report.undesirable_outcomes import Outcome
-from heatlift.report.undesirable_overlays import THRESHOLD, overlays
-from heatlift.report.undesirable_summary import factor_name
+from heatlift.report.undesirable.outcomes import Outcome
+from heatlift.report.undesirable.overlays import THRESHOLD, overlays
+from heatlift.report.undesirable.summary import factor_name
 from heatlift.run.originals import original_path, perturbed_path
 from heatlift.wording import FACTORS, class_name, clean, number
 

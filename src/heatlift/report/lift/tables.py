@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from heatlift.report.lift_outcomes import Outcome
-from heatlift.report.lift_summary import Lifted
+from heatlift.report.lift.outcomes import Outcome
+from heatlift.report.lift.summary import Lifted
 from heatlift.report.tables import Cell, Column, Row, Table, counted_cell
 from heatlift.report.wording import count
 from heatlift.wording import NOTHING, class_name, clean, number

@@ -51,7 +51,7 @@ class Place:
 
 
 def as_pdf(svg: str) -> bytes:
-    """The SVG of a figure (`heatlift.report.exports_figures.standalone`) as a PDF.
+    """The SVG of a figure (`heatlift.report.exports.figures.standalone`) as a PDF.
 
     Raises:
         ValueError: it has an element or a path that is not among those that figures are made of.

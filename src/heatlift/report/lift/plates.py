@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from heatlift.report.clouds import cloud, drawn
-from heatlift.report.lift_outcomes import Outcome, read_scores
-from heatlift.report.lift_summary import Lifted
+from heatlift.report.lift.outcomes import Outcome, read_scores
+from heatlift.report.lift.summary import Lifted
 from heatlift.report.plate import Curve, Curves, Plate
 from heatlift.report.selection import evenly
-from heatlift.report.wording import count, interval, signed, value_text
+from heatlift.report.wording import count, interval, percent, signed, value_text
 
 MOST_CURVES = 60
 """Images in the figure of scores over steps."""
@@ -88,7 +88,7 @@ def agreement_plate(lift: Lifted, outcomes: Sequence[Outcome]) -> Plate | None:
         "agreement",
         agreement_title(lift),
         f"Each dot is one image. On the dashed line {lift.second} gains as much as the network itself; below "
-        f"the line at 0 it loses. It gains on {interval(better, 2)} of the images. {drawn(pairs)}",
+        f"the line at 0 it loses. It gains on {percent(better)} of the images. {drawn(pairs)}",
         f"Own change of probability {interval(lift.figure('p_gain'))}; on {lift.second} "
         f"{interval(lift.figure('p_verify_gain'))}.",
         cloud(

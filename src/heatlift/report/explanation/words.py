@@ -19,6 +19,8 @@ TOP = 5
 LONGEST = 32
 """Characters of a class name."""
 
+SALIENCY_UNIT = "logits per unit of brightness"
+
 NEXT_TO_NOTHING = 0.01
 """A change of a probability below this is called so."""
 
@@ -161,15 +163,25 @@ def gradcam_words(explanation: Explanation) -> str:
     """How to read the Grad-CAM map."""
     return (
         f"Evidence in the last feature map for {_quoted(explanation, explanation.predicted)} (red, solid "
-        "line) and against it (blue, dashed line)."
+        "line) and against it (blue, dashed line). The lines are at half of the colours’ limit."
     )
 
 
 def heatmap_words(change: Change) -> str:
     """How to read a change's heatmap."""
     if change.kind == "undesirable":
-        return "Purple: what is blurred; the line surrounds what is blurred by more than 60%."
-    return "Red, solid line: brightened; blue, dashed line: darkened (mean of the three channels)."
+        return f"Purple: what is blurred. {line_words(change)}"
+    return (
+        "Red, solid line: brightened; blue, dashed line: darkened (mean of the three channels). The lines "
+        "are at half of the colours’ limit."
+    )
+
+
+def line_words(change: Change) -> str:
+    """What the line in a mask's picture is, if there is one."""
+    if not change.area:
+        return "No line: nothing is blurred by more than 60%."
+    return "The line surrounds what is blurred by more than 60%."
 
 
 def caveats(explanation: Explanation) -> tuple[str, ...]:

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from heatlift.figures import BLUE, ORANGE
-from heatlift.report import explanation_words as words
-from heatlift.report.explanation_panels import (
+from heatlift.report.explanation import words
+from heatlift.report.explanation.panels import (
     INK,
     MUTED,
     RULE,
@@ -23,8 +23,8 @@ from heatlift.report.explanation_panels import (
     draw_saliency,
     styled,
 )
-from heatlift.report.explanation_words import Standing
-from heatlift.report.sheet import MARGIN, TEXT, Sheet, fitted, text_width, wrapped
+from heatlift.report.explanation.sheet import MARGIN, TEXT, Sheet, fitted, text_width, wrapped
+from heatlift.report.explanation.words import Standing
 from heatlift.wording import clean, shorten
 
 if TYPE_CHECKING:
@@ -98,16 +98,16 @@ def _seen(sheet: Sheet, explanation: Explanation, top: float) -> None:
     axes = _picture(sheet, second, top, "Saliency")
     if _applies(axes, explanation.saliency):
         shades = draw_saliency(axes, explanation.saliency)
-        _scale(sheet, second, pictures, shades, ("0", f"{_end(shades):.2g} logits"))
-        _caption(sheet, second, pictures + 0.2, "Dark: the prediction hangs on the pixel.")
+        _scale(sheet, second, pictures, shades, ("0", f"{_end(shades):.2g}"))
+        told = f"Dark: the prediction hangs on the pixel. In {words.SALIENCY_UNIT}."
+        _caption(sheet, second, pictures + 0.2, told)
     axes = _picture(sheet, third, top, "Grad-CAM, last feature map")
     if _applies(axes, explanation.gradcam):
         shades = draw_gradcam(axes, explanation.gradcam, explanation.image)
         limit = f"{_end(shades):.2g}"
         _scale(sheet, third, pictures, shades, (f"−{limit}", f"+{limit}"))
-        _caption(
-            sheet, third, pictures + 0.2, "Red, solid line: for the prediction; blue, dashed line: against."
-        )
+        told = "Red, solid line: for the prediction; blue, dashed: against. Lines: half the scale."
+        _caption(sheet, third, pictures + 0.2, told)
     _bars(sheet, last, top, words.standings(explanation), "What it says: probability of each class")
 
 
@@ -121,13 +121,8 @@ def _change(sheet: Sheet, explanation: Explanation, change: Change, top: float) 
     limit = f"{100 * _end(shades):.2g}%"
     ends = ("as it is", "all blurred") if blurs else (f"−{limit}", f"+{limit}")
     _scale(sheet, first, pictures, shades, ends)
-    line = "The line surrounds what is blurred by more than 60%."
-    _caption(
-        sheet,
-        first,
-        pictures + 0.2,
-        line if blurs else "Red, solid line: brightened; blue, dashed line: darkened.",
-    )
+    told = "Red, solid line: brightened; blue, dashed: darkened. Lines: half the scale."
+    _caption(sheet, first, pictures + 0.2, words.line_words(change) if blurs else told)
     draw_photograph(
         _picture(sheet, second, top, "With that blurred" if blurs else "With the spotlight"), change.image
     )

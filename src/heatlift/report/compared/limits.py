@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
-from heatlift.report.compared_runs import Beside, Side
+from heatlift.report.compared.runs import Beside, Side
 from heatlift.report.settings import Entry
 from heatlift.report.wording import count, listing
 from heatlift.wording import clean, shorten

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from heatlift.report.added_words import ADDS, FOUND, reservation
-from heatlift.report.compared_runs import Beside
-from heatlift.report.compared_tables import figure_cell
+from heatlift.report.compared.runs import Beside
+from heatlift.report.compared.tables import figure_cell
 from heatlift.report.records import IndicatorSummary
 from heatlift.report.tables import Cell, Column, Row, Table, gain
 from heatlift.wording import NOTHING, clean

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from heatlift.report.compared_runs import Beside, Heatmap
-from heatlift.report.compared_words import SIGNIFICANT
+from heatlift.report.compared.runs import Beside, Heatmap
+from heatlift.report.compared.words import SIGNIFICANT
 from heatlift.report.distributions import Axis
 from heatlift.report.known import Known, known_figure
 from heatlift.report.plate import GroupRow, Groups, IntervalPanel, IntervalRow, Intervals, Plate

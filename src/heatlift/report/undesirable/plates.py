@@ -7,10 +7,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from heatlift.report.clouds import cloud, drawn
 from heatlift.report.distributions import Axis
 from heatlift.report.plate import IntervalPanel, IntervalRow, Intervals, Plate
-from heatlift.report.undesirable_outcomes import Outcome
-from heatlift.report.undesirable_paper import PAPER_PHI
-from heatlift.report.undesirable_summary import FactorSummary, Undesirable
-from heatlift.report.wording import interval, signed, value_text
+from heatlift.report.undesirable.outcomes import Outcome
+from heatlift.report.undesirable.paper import PAPER_PHI
+from heatlift.report.undesirable.summary import FactorSummary, Undesirable
+from heatlift.report.wording import interval, percent, signed, value_text
+from heatlift.run.undesirable_summary import FEWEST
+
+HELD = {
+    "target": "F-TC (factors for a target class): the other classes’ mean logit is held.",
+    "non_target": "F-NTC (factors for non-target classes): the target’s logit is held.",
+}
+"""What the paper's names stand for, said once on the first screen."""
 
 FAR = 400.0
 """Per cent below which phi's axis is logarithmic: it has no lower bound, and 100 is its highest value."""
@@ -23,7 +30,7 @@ def probability_plate(factor: FactorSummary, outcomes: Sequence[Outcome], trials
     if not pairs:
         return None
     told = "the target’s probability before and after"
-    if before is not None and after is not None:
+    if before is not None and after is not None and factor.n >= FEWEST:
         told = f"the target’s mean probability goes from {value_text(before, 2)} to {value_text(after, 2)}"
     first = " The first trial’s masks." if trials > 1 else ""
     return Plate(
@@ -47,6 +54,7 @@ def control_plate(run: Undesirable) -> Plate | None:
         "φ: the part of what was missing to probability 1 that is gained; 100 is all of it, below 0 it got "
         "worse. Grey: controls, the masks’ own values in random places, and the whole image blurred."
     )
+    caption += "".join(f" {HELD[f.factor]}" for f in run.factors if f.factor in HELD)
     if run.verified:
         caption += f" {run.second} took no part in making the masks."
     alt = "; ".join(f"{row.name}: {interval(row.known)}" for panel in panels for row in panel.rows)
@@ -69,12 +77,17 @@ def second_plate(run: Undesirable, factor: FactorSummary, outcomes: Sequence[Out
     own, other = factor.figure("p_gain"), factor.figure("p_verify_gain")
     if not pairs or own is None or other is None:
         return None
+    told = (
+        f"{run.second} gives the target {signed(value_text(other))} of probability on average, the network "
+        f"itself {signed(value_text(own))}"
+        if factor.n >= FEWEST
+        else f"the change of probability on the network itself and on {run.second}"
+    )
     return Plate(
         f"second-{factor.factor}",
-        f"{factor.heading}: {run.second} gives the target {signed(value_text(other))} of probability on "
-        f"average, the network itself {signed(value_text(own))}",
+        f"{factor.heading}: {told}",
         f"Each dot is one image. On the dashed line {run.second} gains as much as the network itself; below "
-        f"the line at 0 it loses. It gains on {interval(factor.figure('verify_better'), 2)} of the images. "
+        f"the line at 0 it loses. It gains on {percent(factor.figure('verify_better'))} of the images. "
         f"{drawn(pairs)}",
         f"Own change of probability {interval(own)}; on {run.second} {interval(other)}.",
         cloud(
@@ -99,9 +112,10 @@ def agreement_plate(run: Undesirable) -> Plate | None:
     if not rows or first is None:
         return None
     correlation = value_text(first.agreement.get("correlation"), 2)
+    alike = f"correlate by {correlation}" if first.n >= FEWEST else "beside each other"
     return Plate(
         "agreement",
-        f"{first.heading}: two trials’ masks of one image correlate by {correlation}",
+        f"{first.heading}: two trials’ masks of one image {alike}",
         "Means over pairs of trials, of all pixels, of the 4% where each mask takes most away, and of those "
         "above 0.6. 1: the same mask; 0: no more alike than by chance "
         "(correlation), or without a pixel in common (IoU).",
@@ -111,9 +125,9 @@ def agreement_plate(run: Undesirable) -> Plate | None:
 
 
 def _control_title(run: Undesirable) -> str:
-    """The masks' improvement and that of random places, in numbers."""
+    """The masks' improvement and that of random places, in numbers, where images are enough to say so."""
     first = next((f for f in run.factors if f.figure("phi") is not None), None)
-    if first is None:
+    if first is None or first.n < FEWEST:
         return "What the masks do, beside what needs no mask"
     told = f"{first.heading} masks improve by {value_text(first.figure('phi'))}%"
     blob = first.figure("phi_blob")
@@ -125,7 +139,7 @@ def _phi_panel(run: Undesirable) -> IntervalPanel | None:
         for factor in run.factors:
             known = factor.figure("phi")
             if known is not None:
-                printed = PAPER_PHI.get(factor.factor, ()) if run.game == "improve" else ()
+                printed = PAPER_PHI.get(factor.factor, ()) if run.as_printed else ()
                 yield IntervalRow(f"masks, {factor.name}", False, known, printed)
         for factor in run.factors:
             known = factor.figure("phi_blob")

@@ -12,16 +12,16 @@ from heatlift.report.plate import Plate
 from heatlift.report.settings import Entry, Section, sections
 from heatlift.report.summary import mapping
 from heatlift.report.tables import Table
-from heatlift.report.undesirable_examples import Gallery, read_gallery
-from heatlift.report.undesirable_outcomes import Outcome, read_outcomes
-from heatlift.report.undesirable_plates import (
+from heatlift.report.undesirable.examples import Gallery, read_gallery
+from heatlift.report.undesirable.outcomes import Outcome, read_outcomes
+from heatlift.report.undesirable.plates import (
     agreement_plate,
     control_plate,
     probability_plate,
     second_plate,
 )
-from heatlift.report.undesirable_summary import FactorSummary, Undesirable, read_undesirable
-from heatlift.report.undesirable_tables import agreement_table, figures_table, paper_table, wrong_table
+from heatlift.report.undesirable.summary import FactorSummary, Undesirable, read_undesirable
+from heatlift.report.undesirable.tables import agreement_table, figures_table, paper_table, wrong_table
 from heatlift.wording import class_name, clean
 
 REFERENCES = {

@@ -12,16 +12,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import heatlift
-from heatlift.report import explanation_words as words
-from heatlift.report.explanation_figure import written
-from heatlift.report.explanation_panels import (
+from heatlift.report.explanation import words
+from heatlift.report.explanation.figure import written
+from heatlift.report.explanation.panels import (
     draw_change,
     draw_gradcam,
     draw_photograph,
     draw_saliency,
     styled,
 )
-from heatlift.report.explanation_words import Standing
+from heatlift.report.explanation.words import Standing
 from heatlift.report.settings import Entry, Section
 from heatlift.wording import clean, shorten
 
@@ -124,7 +124,7 @@ def _seen(explanation: Explanation, seen: Seen, view: View, draw: Callable[[Axes
     if seen.heatmap is None:
         return View(view.title, "", "", f"Not shown: {clean(seen.why_not)}")
     largest = f"{float(seen.heatmap.abs().max()):.3g}"
-    unit = " logits per unit of brightness" if seen.method == "saliency" else ""
+    unit = f" {words.SALIENCY_UNIT}" if seen.method == "saliency" else ""
     caption = f"{view.caption} Largest absolute value: {largest}{unit}."
     return View(view.title, _picture(explanation.image.shape[1:], draw), view.alt, caption)
 

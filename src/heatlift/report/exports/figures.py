@@ -20,8 +20,8 @@ from xml.etree import ElementTree
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextToPath
 
-from heatlift.report.exports_escaping import escaped
-from heatlift.report.exports_pdf import as_pdf
+from heatlift.report.exports.escaping import escaped
+from heatlift.report.exports.pdf import as_pdf
 from heatlift.report.figures import draw
 from heatlift.report.plate import Plate
 from heatlift.report.targets import LISTED

@@ -1,0 +1,1 @@
+"""One image's explanation, as a picture and as a page."""

@@ -1,0 +1,1 @@
+"""A lift's report."""
