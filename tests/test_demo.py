@@ -5,8 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch import nn
 
+from heatlift import Classifier
+from heatlift.cli import run
 from heatlift.cli.demo import scene
 from heatlift.data import find_images
 from heatlift.demo import DEGRADATIONS, PHOTOGRAPHS, SHORTER_SIDE, rotate, variants, write_photographs
@@ -14,6 +18,7 @@ from heatlift.errors import HeatliftError
 from heatlift.zoo import load
 
 pytest.importorskip("skimage")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +35,43 @@ def test_every_class_is_one_of_the_network_s_outputs(photographs: Path) -> None:
     assert len(data.items) == len(PHOTOGRAPHS) * len(DEGRADATIONS)
     names = {clf.classes[item.label].split(",")[0] for item in data.items}  # type: ignore[index]
     assert names == {photograph.label for photograph in PHOTOGRAPHS}
+
+
+def nine() -> Classifier:
+    """An output for every photograph, at random."""
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 5, stride=3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 9)
+    )
+    return Classifier(network, size=32, classes=sorted(p.label for p in PHOTOGRAPHS))
+
+
+def another() -> Classifier:
+    clf = nine()
+    with torch.no_grad():
+        clf.network[-1].weight.mul_(0.5)
+    return clf
+
+
+def test_the_whole_tour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("heatlift.demo.NETWORK", f"{__name__}:nine")
+    monkeypatch.setattr("heatlift.demo.SECOND", f"{__name__}:another")
+    monkeypatch.setattr("heatlift.demo.DEGRADATIONS", dict(islice(DEGRADATIONS.items(), 2)))
+    assert run(["demo", "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "18 photographs, each in the folder of its class" in said
+    for name in ("audit", "lift"):
+        # What is said on the terminal must also reach whoever is given the report.
+        assert "not independent" in (tmp_path / name / "report.html").read_text(encoding="utf-8")
+    assert "not independent" in said
+    pictures = sorted(path.name for path in tmp_path.glob("explained-*.png"))
+    assert pictures
+    for name in pictures:
+        assert name in said
+        with Image.open(tmp_path / name) as picture:
+            assert min(picture.size) > 500
 
 
 def test_whose_photographs_they_are_stands_beside_them(photographs: Path) -> None:

@@ -10,7 +10,9 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from typer.main import get_command
 
+from heatlift.cli import app
 from heatlift.controls import CONTROLS
 from heatlift.ranking import FigureName, Ranking, Sample
 from heatlift.run.audit import prepare, run
@@ -129,3 +131,10 @@ def test_an_engine_does_every_shard_once_and_gives_the_same_tables(
         expected, found = read_table(plain, table), read_table(tmp_path / "run", table)
         order = [(column, "ascending") for column in ("image", "method") if column in expected.column_names]
         assert found.sort_by(order).equals(expected.sort_by(order))
+
+
+def test_the_help_of_audit_names_every_control() -> None:
+    """Written out there, since the registry loads torch, for which a help text should not wait."""
+    (option,) = (p for p in get_command(app).commands["audit"].params if p.name == "controls")
+    listed, _, _ = option.help.removeprefix("Control heatmaps: ").partition(", or none")
+    assert listed.split(", ") == list(CONTROLS)

@@ -19,6 +19,9 @@ from heatlift.image_files import EXTENSIONS, images_below, listing, stored_image
 from heatlift.manifest import SUFFIXES, read_manifest
 from heatlift.storage import StoredFile, below, local_or_url, opened, speaking
 
+NOTE = "NOTE.txt"
+"""A file beside the images: what there is to know of them as data, such as that they are not independent."""
+
 SAMPLE = 4096
 """Bytes of a file's beginning, and of its end, that its fingerprint takes in."""
 
@@ -53,6 +56,17 @@ class Dataset:
     def labelled(self) -> bool:
         """Whether any image has a label."""
         return any(item.label is not None for item in self.items)
+
+    @property
+    def note(self) -> str | None:
+        """What a `NOTE` says, its first 300 characters in one line; None without one."""
+        if isinstance(self.root, str) or not (self.root / NOTE).is_file():
+            return None
+        try:
+            with (self.root / NOTE).open(encoding="utf-8", errors="replace") as file:
+                return " ".join(file.read(300).split()) or None
+        except OSError:
+            return None
 
     def fingerprint(self) -> dict[str, str | int]:
         """Kind, number of images, and a digest of their names, labels, sizes, and first and last bytes."""

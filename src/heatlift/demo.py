@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
+from heatlift.data import NOTE as NOTE_FILE
 from heatlift.errors import HeatliftError
 
 SHORTER_SIDE = 320
@@ -159,6 +160,15 @@ def noise(deviation: float) -> Degradation:
     return apply
 
 
+NETWORK, SECOND = "demo", "demo-lite2"
+"""What is audited, lifted and explained, and what takes no part in the lift."""
+
+NOTE = (
+    f"made from {len(PHOTOGRAPHS)} photographs, so they are not independent, and all intervals are too "
+    "narrow: this shows the tool, it is no finding"
+)
+"""Of the photographs as data; reports repeat it."""
+
 DEGRADATIONS: dict[str, tuple[Degradation, ...]] = {
     "clean": (),
     "crop-a": (crop(0.85),),
@@ -211,6 +221,7 @@ def write_photographs(folder: Path) -> int:
                 count += 1
         owners = [f"{p.name}: {p.credit} ({p.package}/{p.path})" for p in PHOTOGRAPHS]
         (folder / "CREDITS.txt").write_text("\n".join(owners) + "\n", encoding="utf-8")
+        (folder / NOTE_FILE).write_text(NOTE + "\n", encoding="utf-8")
     except OSError as error:
         raise HeatliftError(f"can't write the demo's photographs to {folder}: {error}") from error
     return count

@@ -23,18 +23,15 @@ def demo(
     Example: heatlift demo --out /tmp/tour
     """
     from heatlift.cli.audit import run_and_report
-    from heatlift.demo import PHOTOGRAPHS, write_photographs
+    from heatlift.demo import NETWORK, NOTE, write_photographs
     from heatlift.run.plan import configured
 
     photographs = out / "photographs"
     count = write_photographs(photographs)
     print(f"{count} photographs, each in the folder of its class: {photographs}")
-    print(
-        f"made from {len(PHOTOGRAPHS)}, so they are not independent, and the report's intervals are too "
-        "narrow: this shows the tool, it is no finding"
-    )
+    print(NOTE)
     print("\nDo heatmaps say when it is wrong?")
-    status = run_and_report(configured(data=str(photographs), model="demo"), out / "audit")
+    status = run_and_report(configured(data=str(photographs), model=NETWORK), out / "audit")
     if not status:
         print("\nWhat would make it right, and would another network agree?")
         status = lifted(photographs, out / "lift")
@@ -49,14 +46,15 @@ def demo(
 def lifted(photographs: Path, out: Path) -> int:
     """Lift a few photographs that are predicted wrongly to their label, asking a second network."""
     from heatlift.cli.optimising import run_and_report
+    from heatlift.demo import NETWORK, SECOND
     from heatlift.run.lift import lift_configured, prepare_lift, run_lift
 
     config = lift_configured(
         data=str(photographs),
-        model="demo",
+        model=NETWORK,
         method="spotlight",
         include="wrong",
-        verify_on="demo-lite2",
+        verify_on=SECOND,
         limit=24,
     )
     return run_and_report(config, prepare_lift, run_lift, out, "lifted")
@@ -64,6 +62,7 @@ def lifted(photographs: Path, out: Path) -> int:
 
 def explained(photographs: Path, out: Path) -> None:
     """Explain a photograph that the audit's network gets wrong, and one of the same scene it gets right."""
+    from heatlift.demo import NETWORK
     from heatlift.explaining import explain
     from heatlift.reading import read
     from heatlift.zoo import load
@@ -73,7 +72,7 @@ def explained(photographs: Path, out: Path) -> None:
     right = [row for row in rows if row["correct"]]
     same = [row for row in right if wrong is not None and scene(row["image"]) == scene(wrong["image"])]
     chosen = {"wrong": wrong, "right": next(iter([*same, *right]), None)}
-    classifier = load("demo")
+    classifier = load(NETWORK)
     for word, row in chosen.items():
         if row is not None:
             found = explain(classifier, photographs / row["image"], row["label"], fast=True)

@@ -42,7 +42,7 @@ def _lines(unit: str) -> Progress:
     def update(done: int, total: int, step: str) -> None:
         nonlocal last_step, last_line, last_time
         now = time.monotonic()
-        of = "" if any(words in step for words in WITHOUT_UNIT) else f" {unit}"
+        of = "" if not unit or any(words in step for words in WITHOUT_UNIT) else f" {unit}"
         line = f"{step}: {done}/{total}{of}"
         due = step != last_step or now - last_time > SECONDS_BETWEEN_LINES or done == total
         if due and line != last_line:

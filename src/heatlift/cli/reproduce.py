@@ -70,7 +70,8 @@ def reproduce(
         batch_size=options.number_or(batch_size),
         precision=precision,
     )
-    with progress.shown() as shown:
+    # Parts count images, iterations and more.
+    with progress.shown("") as shown:
         found = module.reproduce(request, shown)
     page = write_reproduction(found, request.out)
     print()

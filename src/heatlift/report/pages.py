@@ -116,7 +116,7 @@ def _folder(path: PurePath) -> str:
 
 
 def _facts(audit: Audit) -> tuple[Entry, ...]:
-    facts = [Entry("Images", f"{audit.count('images'):,}")]
+    facts = [Entry("Images", f"{audit.count('images'):,}", audit.note)]
     if audit.count("labelled"):
         facts += [
             Entry("Accuracy", value_text(audit.accuracy, 2), bounds_text(audit.accuracy, 2)),

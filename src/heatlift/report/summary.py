@@ -21,6 +21,7 @@ from heatlift.report.records import (
     read_temperature,
 )
 from heatlift.run.record import read_record
+from heatlift.wording import clean
 
 __all__ = [
     "FORMAT",
@@ -64,6 +65,11 @@ class Finished:
     def section(self, name: str) -> Mapping[str, Any]:
         """A part of run.json; empty where it has none."""
         return mapping(self.run.get(name))
+
+    @property
+    def note(self) -> str:
+        """What the images' own note says of them."""
+        return clean(self.section("data").get("note") or "")
 
     @property
     def classes(self) -> Sequence[str] | None:

@@ -158,6 +158,7 @@ def _record(audit: Audit) -> dict[str, Any]:
         "data": {
             "path": whole_address(audit.config.data),
             "audited": len(audit.items),
+            "note": audit.data.note,
             **audit.data.fingerprint(),
         },
         "methods": {

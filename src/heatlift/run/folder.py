@@ -75,7 +75,7 @@ def _record(folder: Path, new: dict[str, Any]) -> dict[str, Any]:
 def _identity(record: dict[str, Any]) -> dict[str, Any]:
     """The part of a record that decides the figures: what paths lead to, not how they are written."""
     kept = {key: record.get(key) for key in IDENTITY}
-    for part, passed_over in (("config", plan.PATHS), ("data", ("path",))):
+    for part, passed_over in (("config", plan.PATHS), ("data", ("path", "note"))):
         kept[part] = {key: value for key, value in (kept[part] or {}).items() if key not in passed_over}
     return kept
 

@@ -191,6 +191,7 @@ def _record(kind: str, run: Prepared[Any]) -> dict[str, Any]:
         "data": {
             "path": whole_address(config.data),
             "chosen": len(run.items),
+            "note": run.data.note,
             **run.data.fingerprint(),
         },
         "packages": package_versions(),
