@@ -285,7 +285,7 @@ def test_risk_curves_are_those_of_the_summary(full: Path) -> None:
         assert list(lines[role].risk) == curves["risk"][min(names, key=mean)]
     assert lines["hollow"].name == "lab.tests:good"
     assert risk.content.random == pytest.approx(60 / 198)
-    assert f"(AURC): {mean('confidence') / 50:.1%} by confidence, " in risk.title
+    assert f"are kept: {mean('confidence') / 50:.1%} by confidence, " in risk.title
 
 
 def test_every_heatmap_has_a_curve_of_its_own(full: Path) -> None:

@@ -83,7 +83,7 @@ def _title(audit: Audit, lines: Sequence[RiskLine]) -> str:
         return f"Errors left among the images kept ({audit.count('wrong'):,} wrong in all)"
     ranked = [line for line in lines if line.role != "bound"]
     told = listing(f"{_mean(line.risk):.1%} by {line.name}" for line in ranked)
-    return f"Wrong among the images kept, averaged over how many are kept (AURC): {told}"
+    return f"Wrong among the images kept, averaged over how many are kept: {told}"
 
 
 def _mean(risks: Sequence[float | None]) -> float:
