@@ -110,7 +110,11 @@ def build_reproduction_page(found: Reproduction, out: Path) -> ReproductionPage:
         facts=(
             Entry("Figures and tables", f"{len(found.parts)}"),
             Entry("Printed numbers", f"{len(numbers)}", f"{_measured(numbers)} of them measured here"),
-            Entry("Printed in words", f"{len(words)}", f"{_measured(words)} of them measured here"),
+            *(
+                [Entry("Printed in words", f"{len(words)}", f"{_measured(words)} of them measured here")]
+                if words
+                else []
+            ),
             Entry("Further measured", f"{_measured(others)}"),
         ),
         overview=_overview(found),

@@ -18,8 +18,8 @@ ACROSS = 3
 
 WIDTH, GAP, LINE = 460.0, 8.0, 17.0
 
-LETTERS = 24
-"""Of a line below a tile."""
+LETTERS, BOLD_LETTERS = 22, 18
+"""Of a line below a tile, and of the first one, which is bold."""
 
 PHOTOGRAPH, OVERLAY = 14_000, 8_000
 """Bytes of a picture."""
@@ -90,7 +90,14 @@ def strips(rows: Sequence[tuple[str, Sequence[Tile]]], identity: str, alt: str) 
                 for source in filter(None, (tile.picture, tile.over))
             ]
             parts += [
-                _text(left, below + number * LINE, words, "muted" if number else "ink", not number, LETTERS)
+                _text(
+                    left,
+                    below + number * LINE,
+                    words,
+                    "muted" if number else "ink",
+                    not number,
+                    LETTERS if number else BOLD_LETTERS,
+                )
                 for number, words in enumerate(tile.words)
             ]
         top += side + 8 + LINE * max((len(tile.words) for tile in tiles), default=0) + 12
