@@ -47,7 +47,7 @@ def _lines(network: Trained, taught: Taught) -> list[Line]:
         Line(f"{taught.told}: {name}{words.get(name, '')}, test images", printed, test.get(name))
         for name, printed in network.figures.items()
     ]
-    reached = "" if metrics["reached"] else "not reached: the best of all looks"
+    reached = "" if metrics["reached"] else "not reached: the best look since the least iterations"
     printed = f"{network.until:g}"
     return [
         *lines,
