@@ -13,7 +13,7 @@ demo: $(VENV)/demo.installed
 	$(BIN)/heatlift demo
 
 test: $(VENV)/dev.installed
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/dev.installed docs
 	$(BIN)/ruff format --check .
