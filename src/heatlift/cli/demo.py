@@ -57,7 +57,7 @@ def lifted(photographs: Path, out: Path) -> int:
         verify_on=SECOND,
         limit=24,
     )
-    return run_and_report(config, prepare_lift, run_lift, out, "lifted")
+    return run_and_report(config, prepare_lift, run_lift, out, "tried")
 
 
 def explained(photographs: Path, out: Path) -> None:
