@@ -72,6 +72,11 @@ class Finished:
         return clean(self.section("data").get("note") or "")
 
     @property
+    def among(self) -> str:
+        """Of how many images the run's are, and what these images' note says."""
+        return "; ".join(filter(None, (f"of {self.count('images'):,}", self.note)))
+
+    @property
     def classes(self) -> Sequence[str] | None:
         """The names of the classes, where the run has them."""
         found = self.section("model").get("classes")

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from heatlift.report.wording import count
-from heatlift.run.evidence import ENOUGH
-from heatlift.run.undesirable_summary import FEWEST
-
-__all__ = ["ENOUGH", "FEWEST", "too_few"]
+from heatlift.run.evidence import FEWEST
 
 
 def too_few(n: int, noun: str = "image") -> str:

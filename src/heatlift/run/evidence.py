@@ -13,6 +13,9 @@ from heatlift.statistics import Figure
 ENOUGH = 30
 """Wrong images, and correct ones, below which nothing is concluded."""
 
+FEWEST = 10
+"""Images below which nothing is concluded of what is the same for all of them, such as a change or a mask."""
+
 SIGNIFICANT = 0.05
 """For p-values, corrected where many scores are looked at."""
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from heatlift.run.evidence import FEWEST
 from heatlift.run.record import read_record, write_json
 from heatlift.run.tables import read_table
 from heatlift.statistics import Figure, mean, median, share
@@ -16,9 +17,6 @@ from heatlift.types import OK
 
 FORMAT = 1
 """Raised whenever an entry changes its meaning or goes away."""
-
-FEWEST = 10
-"""Images below which nothing is concluded."""
 
 SOME = 0.1
 """The part of the network's own gain below which another network's gain is not called shared."""

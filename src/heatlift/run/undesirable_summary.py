@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from heatlift.run.evidence import FEWEST
 from heatlift.run.record import read_record, write_json
 from heatlift.run.tables import read_table
 from heatlift.statistics import Figure, mean, median, share
@@ -23,9 +24,6 @@ FORMAT = 1
 
 REMAINDER = 1e-3
 """Images whose probability leaves less than this to gain are not in the mean of phi."""
-
-FEWEST = 10
-"""Images below which nothing is concluded."""
 
 AGREE = 0.8
 """The correlation between trials that masks are said to agree above, and not to agree below."""

@@ -86,11 +86,7 @@ def _target(lift: Lifted) -> str:
 def _facts(lift: Lifted) -> list[Entry]:
     reached = "Target predicted" if lift.target is None else f"Reached CO {lift.target:g}"
     facts = [
-        Entry(
-            "Images tried",
-            f"{lift.count('ok'):,}",
-            f"of {lift.count('images'):,}" + f"; {lift.note}" * bool(lift.note),
-        ),
+        Entry("Images tried", f"{lift.count('ok'):,}", lift.among),
         fact(reached, lift.figure("reached"), 2),
         fact("Median steps", lift.figure("steps"), 0),
         change("Probability", lift.figure("p_before"), lift.figure("p_after")),

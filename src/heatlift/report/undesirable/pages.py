@@ -129,11 +129,7 @@ def _target(found: Undesirable) -> str:
 
 def _facts(found: Undesirable) -> list[Entry]:
     facts: list[Entry | None] = [
-        Entry(
-            "Images",
-            f"{found.count('ok'):,}",
-            f"of {found.count('images'):,}" + f"; {found.note}" * bool(found.note),
-        ),
+        Entry("Images", f"{found.count('ok'):,}", found.among),
     ]
     shown = [factor for factor in found.factors if factor.n]
     for factor in shown[:1]:

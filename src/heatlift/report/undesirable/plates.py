@@ -11,7 +11,7 @@ from heatlift.report.undesirable.outcomes import Outcome
 from heatlift.report.undesirable.paper import PAPER_PHI
 from heatlift.report.undesirable.summary import FactorSummary, Undesirable
 from heatlift.report.wording import interval, percent, signed, value_text
-from heatlift.run.undesirable_summary import FEWEST
+from heatlift.run.evidence import FEWEST
 
 HELD = {
     "target": "F-TC (factors for a target class): the other classes’ mean logit is held.",

@@ -13,10 +13,10 @@ from heatlift.report.plate import IntervalPanel, IntervalRow, Intervals, Plate
 from heatlift.report.undesirable.paper import PAPER
 from heatlift.report.undesirable.summary import FactorSummary, Undesirable, read_undesirable
 from heatlift.report.wording import count, interval, listing
-from heatlift.reproduce.enough import FEWEST
 from heatlift.reproduce.kang2019.stages import WEIGHTS, Stages
 from heatlift.reproduce.networks import Used
 from heatlift.reproduce.parts import Drawing, Line, Part
+from heatlift.run.evidence import FEWEST
 
 FACTORS = ("target", "non_target")
 

@@ -13,13 +13,14 @@ from heatlift.report.known import known_figure
 from heatlift.report.plate import IntervalPanel, IntervalRow, Intervals, Plate
 from heatlift.report.summary import Audit, MethodSummary, read_audit
 from heatlift.report.wording import interval
-from heatlift.reproduce.enough import ENOUGH, FEWEST, too_few
+from heatlift.reproduce.enough import too_few
 from heatlift.reproduce.parts import Drawing, Line, Part
 from heatlift.reproduce.tjoa2022.audits import above, counted
 from heatlift.reproduce.tjoa2022.paired import RESAMPLES, Values, differences, scored
 from heatlift.reproduce.tjoa2022.stages import NO_LABELS, NO_XRAYS, Shown, Stages, differing
 from heatlift.reproduce.tjoa2022.training import NETWORKS
 from heatlift.run.columns import PairScores
+from heatlift.run.evidence import ENOUGH, FEWEST
 from heatlift.statistics import Figure, mean, percentiles
 
 TEN, HIGH, AIM = 10.0, 80.0, 48.0

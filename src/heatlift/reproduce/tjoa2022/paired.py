@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heatlift.ranking import Ranking
-from heatlift.reproduce.enough import ENOUGH
 from heatlift.run.columns import PairScores, read_predictions, read_scores
+from heatlift.run.evidence import ENOUGH
 from heatlift.statistics import Figure, percentiles
 
 RESAMPLES = 1000
